@@ -1,0 +1,1 @@
+"""The documented classes, built on core and files."""

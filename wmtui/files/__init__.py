@@ -1,0 +1,1 @@
+"""Bytes and formats: reading listings, renaming checkpoints, journals; the only package that opens files."""
