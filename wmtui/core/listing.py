@@ -17,7 +17,7 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False):
     """One tensor of a listing.
 
     Attributes:
-        key: the exact key, relative to the chosen dictionary of weights and prefix.
+        key: the exact and whole key in its dictionary of weights; a side's prefix chooses keys, it never shortens them.
         shape: lengths of the dimensions; ``()`` for a scalar.
         dtype: torch's name without the module (``float32``, ``bfloat16``, ``float8_e4m3fn``).
         kind: parameter or buffer, ``None`` where the file does not tell.

@@ -1,0 +1,41 @@
+"""Forecast: what ``load_state_dict`` would say of a plan's result."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .listing import Listing
+from .plan import Operation, Plan
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """Keys that the target would not get, would not know, or would get in another shape."""
+
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+
+    @property
+    def loads(self) -> bool:
+        """Whether ``load_state_dict(strict=True)`` would succeed."""
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def __str__(self) -> str:
+        return f"{len(self.missing)} missing, {len(self.unexpected)} unexpected, {len(self.mismatched)} mismatched"
+
+
+def forecast(plan: Plan, source: Listing, target: Listing) -> Forecast:
+    """Compare what a plan writes with what the target asks for."""
+    written = {key: _shape(op, source) for key, op in plan.outputs()}
+    return Forecast(
+        tuple(spec.key for spec in target if spec.key not in written),
+        tuple(key for key in written if key not in target),
+        tuple(key for key, shape in written.items() if key in target and target[key].shape != shape),
+    )
+
+
+def _shape(op: Operation, source: Listing) -> tuple[int, ...]:
+    shape = source[op.sources[0]].shape
+    if op.permutation is not None:
+        return tuple(shape[d] for d in op.permutation)
+    return op.shape if op.shape is not None else shape
