@@ -20,7 +20,7 @@ class SideSpec(msgspec.Struct, frozen=True):
         location: a file, a folder, ``package.module:factory`` or ``file.py:Class``.
         weights_key: path of the dictionary of weights inside a nested checkpoint (``model.state_dict``);
             ``None`` where there is only one.
-        prefix: only the keys below it count, and they are listed without it.
+        prefix: only the keys below it count; they keep it (``encoder`` and ``encoder.`` choose alike).
         buffers: whether buffers count.
         args: keyword arguments of a model's factory.
         inputs: dummy inputs for the execution order (``1x3x224x224``, ``1x128:int64``).
@@ -58,12 +58,12 @@ class Side(msgspec.Struct, frozen=True):
 
     Attributes:
         spec: what was asked for.
-        listing: the tensors that count, keys relative to the dictionary of weights and the prefix.
+        listing: the tensors that count, with their whole keys in the dictionary of weights.
         format: the kind of file in plain words (``safetensors``, ``torch zip checkpoint``, ``model``).
         nbytes: size of the file or of all files together; ``None`` for a model.
         weights_key: path of the dictionary of weights that the listing is of; "" for the file's own top level.
         weights_keys: all dictionaries of weights in the file -> number of their tensors, this one among them.
-        prefix: the prefix exactly as it was cut off the keys.
+        prefix: what all keys of the listing begin with, as it was understood (``encoder.``).
         metadata: a safetensors file's ``__metadata__``.
         contents: everything else in the file, for the inspector.
         notes: warnings, one line each.

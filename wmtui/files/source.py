@@ -55,17 +55,11 @@ class Source(ABC):
         location: the file or folder that was opened.
         files: all files that hold tensors, in their order; the index of a sharded checkpoint is not among them.
         refusal: why this cannot be renamed, one line; ``None`` where it can.
-        prefix: what was cut off the keys of the listing; set by ``open_side``.
     """
 
     location: Path
     files: tuple[Path, ...] = ()
     refusal: str | None = None
-    prefix: str = ""
-
-    def full_key(self, key: str) -> str:
-        """The key as it stands in the file's dictionary of weights, prefix included."""
-        return self.prefix + key
 
     @abstractmethod
     def place(self, key: str) -> Place:
