@@ -1,0 +1,226 @@
+"""Text for the screen: tensor names made harmless, cut to cells, and numbers in the units that users say.
+
+Every name and value that comes from a file passes `safe` (or `shorten` and `fit`, which call it) before it is shown
+or printed. The result is plain text: hand it to a ``Segment``, a rich ``Text`` or a Textual ``Content``, never to
+anything that reads markup.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from math import isfinite
+from typing import Literal
+
+from rich.cells import cell_len
+
+ELLIPSIS = "…"
+FULL, EMPTY = "█", "·"
+SPARKS = "▁▂▃▄▅▆▇█"
+
+_NUMBERED = re.compile(r"(?:^|\.)(?:\{[^{}]*\}|[0-9]+)(?=\.|$)")
+_SHOWN = frozenset("LNPS")
+_REORDERED = frozenset(("R", "AL", "AN"))
+_UNITS = ("", "K", "M", "B", "T")
+_BYTE_UNITS = ("bytes", "KB", "MB", "GB", "TB", "PB")
+_ASCII = {
+    **dict.fromkeys("│┃║▌▐▏▕▎▍▋▊▉", "|"),
+    **dict.fromkeys("─━═▔", "-"),
+    **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼╔╗╚╝╠╣╦╩╬┏┓┗┛┣┫┳┻╋╞╡╪", "+"),
+    **dict.fromkeys("▀▄■█▓", "#"),
+    **dict.fromkeys("░▒", ":"),
+    **dict.fromkeys("–—−", "-"),
+    **dict(zip(SPARKS, "_.:-=+*#", strict=True)),
+    "·": ".", "•": "*", "…": "~", "×": "x", "≠": "#", "✓": "+", "✗": "x", "→": ">", "←": "<", "↔": "=",
+    "↑": "^", "↓": "v", "▲": "^", "▼": "v", "▾": "v", "▸": ">", "▶": ">", "◀": "<", "●": "*", "○": "o",
+    "“": '"', "”": '"', "‘": "'", "’": "'",
+}  # fmt: skip
+_ASCII_TABLE = str.maketrans(_ASCII)
+
+
+# ---- names
+
+
+def safe(text: str) -> str:
+    r"""Text from a file with everything that could harm or mislead a terminal written out.
+
+    Control characters and escape sequences, direction overrides, characters of right-to-left scripts (terminals
+    reorder the line around them), zero-width and combining characters, private and unassigned code points, lone
+    surrogates and unusual spaces become ``\x1b``, ``\u202e``, ``\U000e0001``. Letters, digits, punctuation and
+    symbols of other scripts stay. The result has the width that `width` gives, in any terminal.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _safe(text)
+
+
+@lru_cache(maxsize=4096)
+def _safe(text: str) -> str:
+    return "".join(map(_safe_character, text))
+
+
+@lru_cache(maxsize=4096)
+def _safe_character(character: str) -> str:
+    if " " <= character <= "~":
+        return character
+    code = ord(character)
+    if (
+        unicodedata.category(character)[0] in _SHOWN
+        and unicodedata.bidirectional(character) not in _REORDERED
+        and cell_len(character) == (2 if unicodedata.east_asian_width(character) in "WF" else 1)
+    ):
+        return character
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def width(text: str) -> int:
+    """Cells that a safe text takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def shorten(name: str, cells: int) -> str:
+    """A name made safe and cut in the middle to at most ``cells`` cells.
+
+    The last segments stay longest, then the number of the layer, then the beginning:
+    ``model.encoder.layers.12.self_attn.q_proj.weight`` in 32 cells is ``model…12.self_attn.q_proj.weight``.
+    """
+    text = safe(name)
+    if len(text) <= cells and text.isascii():
+        return text
+    return _shorten(text, cells)
+
+
+@lru_cache(maxsize=4096)
+def _shorten(text: str, cells: int) -> str:
+    if width(text) <= cells:
+        return text
+    if cells < 8:
+        return _last(ELLIPSIS + _last(text, cells - 1), cells) if cells > 0 else ""
+    head_cells = min(cells // 4, width(re.split(r"[.{]", text, maxsplit=1)[0]))
+    tail_cells = cells - 1 - head_cells
+    dots = [match.start() for match in re.finditer(r"\.", text)]
+    tails = [text[dot + 1 :] for dot in dots if width(text) - dot - 1 <= tail_cells]
+    if not tails or width(tails[0]) < tail_cells // 3:  # a last segment that fills the line by itself, or nearly
+        tails = [_last(text, tail_cells).lstrip("."), *tails]
+    found = [(_middle(text, tail), tail) for tail in tails]
+    fitting = (pair for pair in found if width(pair[0]) + width(pair[1]) + 2 <= cells)
+    middle, tail = next(fitting, ("", tails[0]))
+    head = _first(text, cells - 1 - width(middle) - width(tail)).rstrip(".")
+    return head + ELLIPSIS + middle + tail
+
+
+def _middle(text: str, tail: str) -> str:
+    """The last number before the tail, with what stands for the text between them; empty without a number."""
+    cut = len(text) - len(tail)
+    spelled, end = "", 0
+    for match in _NUMBERED.finditer(text, 0, cut):
+        spelled, end = match[0].lstrip("."), match.end()
+    return spelled + ("." if end + 1 == cut else ELLIPSIS) if spelled else ""
+
+
+def fit(name: str, cells: int, align: Literal["left", "right"] = "left") -> str:
+    """A name made safe, shortened and padded to exactly ``cells`` cells."""
+    text = shorten(name, cells)
+    padding = " " * (cells - width(text))
+    return text + padding if align == "left" else padding + text
+
+
+def clip(text: str, cells: int) -> str:
+    """Prose made safe and cut at its end to at most ``cells`` cells."""
+    shown = safe(text)
+    if width(shown) <= cells:
+        return shown
+    return _first(shown, cells - 1) + ELLIPSIS if cells > 0 else ""
+
+
+def _first(text: str, cells: int) -> str:
+    """The longest beginning that takes at most ``cells`` cells."""
+    if text.isascii():
+        return text[: max(cells, 0)]
+    taken = 0
+    for place, character in enumerate(text):
+        taken += cell_len(character)
+        if taken > cells:
+            return text[:place]
+    return text
+
+
+def _last(text: str, cells: int) -> str:
+    """The longest end that takes at most ``cells`` cells."""
+    return _first(text[::-1], cells)[::-1]
+
+
+def to_ascii(text: str) -> str:
+    """Safe text for a terminal or a file without Unicode, in the same number of cells: glyphs by their likes."""
+    if text.isascii():
+        return text
+    text = text.translate(_ASCII_TABLE)
+    return text if text.isascii() else "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
+
+
+# ---- numbers
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """``768x768``; ``scalar`` for no dimensions."""
+    return "x".join(map(str, shape)) if shape else "scalar"
+
+
+def bytes_text(nbytes: int | None) -> str:
+    """``512 bytes``, ``1.2 GB`` (decimal units, as disks and model cards count); ``?`` where it is not known."""
+    if nbytes is None:
+        return "?"
+    return f"{nbytes} {'byte' if nbytes == 1 else 'bytes'}" if nbytes < 1000 else _scaled(nbytes, _BYTE_UNITS)
+
+
+def count_text(count: int) -> str:
+    """``768``, ``38.6 M``, ``7.2 B``."""
+    return str(count) if count < 1000 else _scaled(count, _UNITS)
+
+
+def number_text(value: float | None) -> str:
+    """A statistic in at most 10 characters; ``-`` where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isfinite(value) else str(value)
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """``1 tensor``, ``94,000 tensors``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _scaled(value: float, units: Sequence[str]) -> str:
+    step = 0
+    while value >= 999.5 and step < len(units) - 1:
+        value /= 1000
+        step += 1
+    return f"{value:.1f} {units[step]}" if value < 99.95 else f"{value:.0f} {units[step]}"
+
+
+# ---- bars
+
+
+def bar(value: float, cells: int) -> str:
+    """A share of 1 as ``███·``; out of range is clamped, not a number is empty."""
+    share = min(max(value, 0.0), 1.0) if value == value else 0.0
+    full = int(share * cells + 0.5)
+    return FULL * full + EMPTY * (cells - full)
+
+
+def spark(counts: Sequence[int], cells: int | None = None) -> str:
+    """A histogram in one line; a bin that is not empty never looks empty.
+
+    Args:
+        counts: the bins.
+        cells: as many cells at most, neighbouring bins added up; ``None`` for one cell a bin.
+    """
+    if cells is not None and 0 < cells < len(counts):
+        edges = [i * len(counts) // cells for i in range(cells + 1)]
+        counts = [sum(counts[a:b]) for a, b in pairwise(edges)]
+    highest = max(counts, default=0)
+    steps = len(SPARKS) - 1
+    return "".join(SPARKS[-(-count * steps // highest)] if count > 0 else " " for count in counts)
