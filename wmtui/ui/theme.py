@@ -171,19 +171,22 @@ class Palette:
 
 def palette(app: App[Any]) -> Palette:
     """The styles of the app's present theme; ask again when the theme changes (``app.theme_changed_signal``)."""
-    variables = app.theme_variables
+    variables = app.current_theme.to_color_system().generate()
 
     def style(name: str, background: str | None = None, bold: bool | None = None) -> Style:
-        colour = Color.parse(variables[name]).rich_color
-        return Style(
-            color=colour, bgcolor=Color.parse(variables[background]).rich_color if background else None, bold=bold
-        )
+        behind = Color.parse(variables[background or "background"])
+        # "auto 87%" is what Textual's own themes give for text on a block: whatever reads well there.
+        automatic = variables[name].startswith("auto")
+        colour = behind.get_contrast_text(1.0) if automatic else Color.parse(variables[name])
+        return Style(color=colour.rich_color, bgcolor=behind.rich_color if background else None, bold=bold)
 
     if app.native_ansi_color:
         text, muted, marked = Style(), Style(dim=True), Style(underline=True, bold=True)
         cursor, cursor_blurred = Style(reverse=True, bold=True), Style(underline=True)
     else:
-        text, muted, marked = style("foreground", "background"), style("secondary"), style("foreground", "panel")
+        faint = Color.parse(variables["foreground"]).blend(Color.parse(variables["background"]), 0.4)
+        text, marked = style("foreground", "background"), style("foreground", "panel")
+        muted = Style(color=faint.rich_color)
         cursor = style("block-cursor-foreground", "block-cursor-background", bold=True)
         cursor_blurred = style("block-cursor-blurred-foreground", "block-cursor-blurred-background")
     return Palette(
