@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import codecs
-import gc
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import repeat
 from typing import Literal, cast
 
 from wmtui.errors import FormatError, UnsafeError
 from wmtui.files.pickle_graph import NO_STATE, Bag, Call, Global, Graph, Node, Persistent, Table
+from wmtui.files.quiet_gc import no_garbage_collection
 
 MAX_STEPS = 40_000_000
 MAX_STACK = 4_000_000
@@ -46,7 +45,7 @@ def read_pickle(data: bytes, where: str, start: int = 0) -> Graph:
         FormatError: it is no pickle.
     """
     reader = _Reader(data, where, start)
-    with _no_garbage_collection():
+    with no_garbage_collection():
         try:
             return reader.run()
         except (IndexError, struct.error) as e:
@@ -57,18 +56,6 @@ def read_pickle(data: bytes, where: str, start: int = 0) -> Graph:
             if isinstance(e, FormatError):
                 raise
             raise reader.broken(f"holds a value that cannot be read ({type(e).__name__})") from e
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Millions of objects that all stay alive: the collector would only cost time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class _Reader:
