@@ -1,0 +1,346 @@
+"""Reports and mappings as JSON: what a review leaves behind, and what ``apply`` and ``--mapping-in`` read again.
+
+A *mapping* is a plain object ``{source key: target key}``. A *report* (``wmtui-report/1``) says besides how sure each
+pair is, who decided it, what is left over, and by which rules other files with the same names can be renamed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from string import Formatter
+from typing import Any, Literal
+
+import msgspec
+
+from wmtui.errors import FormatError
+
+from .forecast import Forecast
+from .listing import Listing, TensorSpec
+from .plan import Plan
+from .proposal import Candidate, Proposal, Rule, Score, Transform
+from .session import Status
+
+FORMAT = "wmtui-report/1"
+MAX_BYTES = 512 * 1024 * 1024
+"""Largest mapping or report that is read: a report of 100,000 pairs takes about 60 MB."""
+
+
+class ReportPair(msgspec.Struct, frozen=True, gc=False):
+    """One entry of a report's ``mappings``; scores are the documented composite and its parts."""
+
+    source: str
+    target: str
+    score: float
+    confidence: float
+    shape_score: float
+    name_score: float
+    hierarchy_score: float
+    source_shape: tuple[int, ...]
+    target_shape: tuple[int, ...]
+    transform: Transform = Transform.NONE
+    status: Status = Status.PROPOSED
+    decided_by: Literal["matcher", "user"] = "matcher"
+    reasons: tuple[str, ...] = ()
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A report, field by field as it stands in the file.
+
+    Attributes:
+        coverage: matched source keys in proportion to all source keys, 0 to 1.
+        threshold: least documented score that a pair had to have; ``None`` where none was asked for.
+        unmatched_source: all source keys that are in no pair, the ambiguous ones among them.
+        ambiguous: source key -> its equally good targets.
+        aliases: further name -> the source key whose tensor is written under it too (tied tensors of the target).
+    """
+
+    source_model: str
+    target_model: str
+    source_params_count: int
+    target_params_count: int
+    matched_count: int
+    coverage: float
+    threshold: float | None
+    strategy: str
+    mappings: tuple[ReportPair, ...]
+    unmatched_source: tuple[str, ...]
+    unmatched_target: tuple[str, ...]
+    ambiguous: Mapping[str, tuple[str, ...]]
+    aliases: Mapping[str, str]
+    rules: tuple[Rule, ...]
+    forecast: Forecast | None
+    source_digest: str
+    target_digest: str
+    format: str = FORMAT
+
+
+def report_pair(
+    source: TensorSpec,
+    target: TensorSpec,
+    score: Score,
+    confidence: float,
+    *,
+    transform: Transform = Transform.NONE,
+    status: Status = Status.PROPOSED,
+    by_user: bool = False,
+    candidate: Candidate | None = None,
+) -> ReportPair:
+    """One entry of ``mappings``; the candidate gives the reasons where the matcher knows them."""
+    return ReportPair(
+        source.key,
+        target.key,
+        score.total,
+        confidence,
+        score.shape,
+        score.name,
+        score.hierarchy,
+        source.shape,
+        target.shape,
+        transform,
+        status,
+        "user" if by_user else "matcher",
+        tuple(evidence.text for evidence in candidate.evidence) if candidate is not None else (),
+    )
+
+
+def build_report(
+    source: Listing,
+    target: Listing,
+    pairs: Iterable[ReportPair],
+    *,
+    proposal: Proposal | None = None,
+    plan: Plan | None = None,
+    forecast: Forecast | None = None,
+    threshold: float | None = None,
+    strategy: str = "best_match",
+) -> Report:
+    """Put a report together.
+
+    Args:
+        pairs: the mapping as it is saved, in the source's order.
+        proposal: for the rules and the ambiguous keys; rules keep only the pairs that are in the mapping.
+        plan: what is written, for the aliases.
+    """
+    mappings = tuple(pairs)
+    mapped = {pair.source: pair.target for pair in mappings}
+    reached = set(mapped.values())
+    aliases = plan.aliases if plan is not None else {}
+    return Report(
+        source.name,
+        target.name,
+        len(source),
+        len(target),
+        len(mappings),
+        len(mappings) / len(source) if len(source) else 0.0,
+        threshold,
+        strategy,
+        mappings,
+        tuple(spec.key for spec in source if spec.key not in mapped),
+        tuple(spec.key for spec in target if spec.key not in reached and spec.key not in aliases),
+        {s: t for s, t in proposal.ambiguous.items() if s not in mapped} if proposal is not None else {},
+        aliases,
+        _standing_rules(proposal, mapped) if proposal is not None else (),
+        forecast,
+        source.digest,
+        target.digest,
+    )
+
+
+def _standing_rules(proposal: Proposal, mapped: Mapping[str, str]) -> tuple[Rule, ...]:
+    rules: list[Rule] = []
+    for rule in proposal.rules:
+        indices = tuple(entry for entry, (s, t) in zip(rule.indices, rule.pairs(), strict=True) if mapped.get(s) == t)
+        if indices:
+            rules.append(msgspec.structs.replace(rule, indices=indices))
+    return tuple(rules)
+
+
+def encode_report(report: Report) -> bytes:
+    """The report as indented JSON, ``format`` first."""
+    fields = {"format": report.format} | {
+        name: getattr(report, name) for name in report.__struct_fields__ if name != "format"
+    }
+    return _encode(fields)
+
+
+def encode_mapping(pairs: Mapping[str, str]) -> bytes:
+    """A plain mapping as indented JSON."""
+    return _encode(dict(pairs))
+
+
+def _encode(value: object) -> bytes:
+    try:
+        return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    except UnicodeEncodeError:  # a key with half a surrogate pair, which torch's pickles can hold
+        return json.dumps(msgspec.to_builtins(value), indent=2).encode() + b"\n"
+
+
+class MappingFile(msgspec.Struct, frozen=True):
+    """What a mapping or a report asks for.
+
+    Attributes:
+        pairs: in the file's order; of a plain mapping each is accepted, by the user, with shapes unknown.
+        aliases: further target name -> source key.
+        rules: of a report.
+        source_digest, target_digest: of the listings that the report was made for; "" for a plain mapping.
+        is_report: whether the file is a report.
+    """
+
+    pairs: tuple[MappedPair, ...]
+    aliases: Mapping[str, str] = {}
+    rules: tuple[Rule, ...] = ()
+    source_digest: str = ""
+    target_digest: str = ""
+    is_report: bool = False
+
+    @property
+    def mapping(self) -> dict[str, str]:
+        """Source key -> target key."""
+        return {pair.source: pair.target for pair in self.pairs}
+
+    def known_target(self, name: str) -> Listing | None:
+        """What the file tells of the target, for plans with transforms and aliases; ``None`` for a plain mapping."""
+        if not self.is_report:
+            return None
+        specs = {
+            pair.target: TensorSpec(pair.target, pair.target_shape)
+            for pair in self.pairs
+            if pair.target_shape is not None
+        }
+        partner = self.mapping
+        for further, source in self.aliases.items():
+            first = specs.get(partner.get(source, ""))
+            if first is not None and further not in specs:
+                specs[further] = TensorSpec(further, first.shape, shares=first.key)
+        return Listing(name, specs.values())
+
+    def misfits(self, source: Listing) -> tuple[str, ...]:
+        """Why the file does not fit a source, one line each; empty where it does."""
+        absent = [pair.source for pair in self.pairs if pair.source not in source]
+        reshaped = [
+            pair
+            for pair in self.pairs
+            if pair.source_shape is not None
+            and pair.source in source
+            and source[pair.source].shape != pair.source_shape
+        ]
+        lines: list[str] = []
+        if absent:
+            lines.append(f"{len(absent)} of its {len(self.pairs)} source keys are not there, first {absent[0]!r}")
+        if reshaped:
+            first = reshaped[0]
+            lines.append(
+                f"{len(reshaped)} source keys have another shape, first {first.source!r}: "
+                f"{list(first.source_shape or ())} in the report, {list(source[first.source].shape)} here"
+            )
+        return tuple(lines)
+
+
+class MappedPair(msgspec.Struct, frozen=True, gc=False):
+    """One pair of a mapping file; shapes are ``None`` where the file does not tell."""
+
+    source: str
+    target: str
+    transform: Transform = Transform.NONE
+    status: Status = Status.ACCEPTED
+    decided_by: Literal["matcher", "user"] = "user"
+    source_shape: tuple[int, ...] | None = None
+    target_shape: tuple[int, ...] | None = None
+
+
+class _Head(msgspec.Struct):
+    format: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    mappings: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _ReportFile(msgspec.Struct):
+    mappings: tuple[MappedPair, ...]
+    aliases: msgspec.Raw = msgspec.Raw(b"{}")
+    rules: tuple[Rule, ...] = ()
+    source_digest: str = ""
+    target_digest: str = ""
+
+
+def parse_mapping(data: bytes, name: str = "the mapping") -> MappingFile:
+    """Read a mapping or a report.
+
+    Args:
+        data: the file's bytes.
+        name: the file, for messages.
+
+    Raises:
+        FormatError: it is neither, or damaged, or larger than ``MAX_BYTES``, or gives one source key two targets.
+    """
+    if len(data) > MAX_BYTES:
+        raise FormatError(f"{name} is too large for a mapping: {len(data):,} bytes", "Give a mapping or a report.")
+    try:
+        found = _parse(data)
+    except RecursionError:
+        raise FormatError(f"{name} is nested too deeply", "Give a mapping or a report of wmtui.") from None
+    except (ValueError, msgspec.MsgspecError) as error:
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FormatError(
+            f"{name} is neither a mapping nor a report: {what}",
+            'A mapping is a JSON object {"source key": "target key"}; a report is written by wmtui.',
+        ) from None
+    seen: set[str] = set()
+    for pair in found.pairs:
+        if pair.source in seen:
+            raise FormatError(f"{name} maps {pair.source!r} twice", "Give each source key one target.")
+        seen.add(pair.source)
+    return found
+
+
+def _parse(data: bytes) -> MappingFile:
+    try:
+        head = msgspec.json.decode(data, type=_Head)
+    except msgspec.ValidationError:
+        raise ValueError("it holds no JSON object") from None
+    except msgspec.DecodeError:  # damaged, or a plain mapping with half a surrogate pair, which json can read
+        head = _Head()
+    kind = json.loads(bytes(head.format)) if isinstance(head.format, msgspec.Raw) else None
+    mappings = bytes(head.mappings)[:1] if isinstance(head.mappings, msgspec.Raw) else b""
+    if isinstance(kind, str) and kind.startswith("wmtui-") and kind != FORMAT:
+        raise ValueError(f"it is of the format {kind!r}")
+    if kind == FORMAT or mappings == b"[":
+        return _parse_report(data)
+    return MappingFile(tuple(MappedPair(source, target) for source, target in _text_pairs(data)))
+
+
+def _parse_report(data: bytes) -> MappingFile:
+    found = msgspec.json.decode(data, type=_ReportFile)
+    for rule in found.rules:
+        for template, at in ((rule.source, 0), (rule.target, 1)):
+            holes = [hole for hole in Formatter().parse(template) if hole[1] is not None]
+            most = max((int(name) for _, name, _, _ in holes if name and name.isdecimal()), default=-1)
+            plain = all(name and name.isdecimal() and not spec and kind is None for _, name, spec, kind in holes)
+            if not plain or any(len(indices[at]) <= most for indices in rule.indices):
+                raise ValueError(f"the template {template!r} of a rule does not fit its indices")
+    return MappingFile(
+        found.mappings,
+        dict(_text_pairs(bytes(found.aliases))),
+        found.rules,
+        found.source_digest,
+        found.target_digest,
+        is_report=True,
+    )
+
+
+def _text_pairs(data: bytes) -> list[tuple[str, str]]:
+    """The members of a JSON object of texts, in order."""
+    members = json.loads(data, object_pairs_hook=_Members)
+    if not isinstance(members, _Members):
+        raise ValueError("it holds no JSON object")
+    seen: set[str] = set()
+    for key, value in members:
+        if not isinstance(value, str):
+            raise ValueError(f"what {key!r} is mapped to is not text")
+        if key in seen:
+            raise ValueError(f"the key {key!r} stands twice in it")
+        seen.add(key)
+    return members
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object, repeated keys kept."""
