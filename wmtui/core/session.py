@@ -145,6 +145,10 @@ class Session:
             return self._free[self.source.tensors[source].numel] > 0
         return status in (Status.PROPOSED, Status.AMBIGUOUS)
 
+    def free_targets(self, numel: int) -> int:
+        """How many unmatched targets have this number of elements."""
+        return self._free[numel]
+
     @property
     def source_counts(self) -> dict[Status, int]:
         """How many source keys have each status."""
