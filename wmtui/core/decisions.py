@@ -90,8 +90,14 @@ def fold_pairs(pairs: Iterable[tuple[int, int, Transform]]) -> tuple[PairRun, ..
 
 
 def unfold_pairs(runs: Iterable[PairRun]) -> Iterator[tuple[int, int, Transform]]:
-    """The (source place, target place, transform) that the runs stand for."""
+    """The (source place, target place, transform) that the runs stand for.
+
+    Raises:
+        ValueError: a run with a transform that is not in TRANSFORMS.
+    """
     for run in runs:
+        if not 0 <= run.transform < len(TRANSFORMS):
+            raise ValueError(f"no such transform: {run.transform}")
         for n in range(run.length):
             yield run.source + n, run.target + n, TRANSFORMS[run.transform]
 

@@ -30,8 +30,13 @@ def forecast(plan: Plan, source: Listing, target: Listing) -> Forecast:
     return Forecast(
         tuple(spec.key for spec in target if spec.key not in written),
         tuple(key for key in written if key not in target),
-        tuple(key for key, shape in written.items() if key in target and target[key].shape != shape),
+        tuple(key for key, shape in written.items() if key in target and not _loads(shape, target[key].shape)),
     )
+
+
+def _loads(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether ``Module.load_state_dict`` takes the shape; it gives a scalar the first element of one dimension."""
+    return given == wanted or (wanted == () and len(given) == 1 and given[0] > 0)
 
 
 def _shape(op: Operation, source: Listing) -> tuple[int, ...]:

@@ -114,8 +114,8 @@ def make_plan(
 ) -> Plan:
     """Check pairs of (source key, target key, transform) and lay them out as a plan.
 
-    Where the target is known, a pair whose target is tied serves the tied names that got nothing of their own as
-    aliases, and a transform is carried out to the target's shape.
+    Where the target is known, a pair whose target is tied serves the tied names of its shape that get nothing of
+    their own (neither a pair nor a kept key) as aliases, and a transform is carried out to the target's shape.
 
     Args:
         unmapped: whether source keys without a pair are written under their own names or left out.
@@ -124,7 +124,7 @@ def make_plan(
     Raises:
         KeyMissingError: a source key that is not in the listing.
         PlanError: two sources for one target, a source twice, a kept key in the way of a target, shapes that no
-            transform joins, a tensor of an unusual kind that must change, a key that the format cannot hold.
+            transform joins, a transform to a shape that is not known, a tensor of an unusual kind that must change, a key that the format cannot hold.
     """
     steps: dict[str, Operation] = {}
     taken: dict[str, str] = {}
@@ -137,11 +137,12 @@ def make_plan(
             raise PlanError(f"{taken[t]!r} and {s!r} would both become {t!r}", "Give each target key one source.")
         taken[t] = s
         steps[s] = _operation(source, s, t, transform, target)
+    stays = set() if unmapped == "drop" else {spec.key for spec in source if spec.key not in steps}
     aliases: dict[str, list[Operation]] = {}
     if target is not None:
         for t, s in list(taken.items()):
             for further in target.tied_to(t) if t in target else ():
-                if further not in taken:
+                if further not in taken and further not in stays and target[further].shape == target[t].shape:
                     taken[further] = s
                     aliases.setdefault(s, []).append(
                         msgspec.structs.replace(steps[s], kind="alias", targets=(further,))
@@ -153,7 +154,7 @@ def make_plan(
         step = steps.get(spec.key)
         if step is not None:
             operations += [step, *aliases.get(spec.key, ())]
-        elif unmapped == "drop":
+        elif spec.key not in stays:
             dropped.append(spec.key)
         elif spec.key in taken:
             raise PlanError(
@@ -173,9 +174,13 @@ def make_plan(
 
 def _operation(source: Listing, s: str, t: str, transform: Transform, target: Listing | None) -> Operation:
     spec = source[s]
-    wanted = target[t].shape if target is not None and t in target else None
-    if transform is Transform.NONE or wanted is None:
+    if transform is Transform.NONE:
         return Operation("rename", (s,), (t,))
+    if target is None or t not in target:
+        raise PlanError(
+            f"{s!r} needs a {transform} to become {t!r}, whose shape is not known", "Give the target, or a report."
+        )
+    wanted = target[t].shape
     if spec.type_name is not None:
         raise PlanError(
             f"{s!r} is a {spec.type_name}, which cannot be changed in shape", "Convert it to a plain tensor first."
