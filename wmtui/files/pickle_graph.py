@@ -104,11 +104,21 @@ NO_STATE = _NoState()
 
 
 class Graph(NamedTuple):
-    """One pickle: its object, the protocol it declares, and where it ends in the data."""
+    """One pickle.
+
+    Attributes:
+        root: its object.
+        protocol: the protocol that it declares.
+        end: where it ends in the data.
+        globals: all classes and functions that it names.
+        persistents: all its references to things outside.
+    """
 
     root: Node
     protocol: int
     end: int
+    globals: tuple[Global, ...] = ()
+    persistents: tuple[Persistent, ...] = ()
 
 
 def path_of(func: Node) -> str:

@@ -72,6 +72,7 @@ class _Reader:
         self.memo: list[Node] = []
         self.sparse: dict[int, Node] = {}
         self.globals: dict[tuple[str, str], Global] = {}
+        self.persistents: list[Persistent] = []
         self.room = MAX_UNITS
 
     def broken(self, what: str) -> FormatError:
@@ -149,7 +150,8 @@ class _Reader:
                 push(str(data[pos - length : pos], "utf-8", "surrogatepass"))
                 room -= 2 + (length >> 5)
             elif op == 0x51:  # BINPERSID
-                stack[-1] = Persistent(stack[-1])
+                stack[-1] = persistent = Persistent(stack[-1])
+                self.persistents.append(persistent)
                 room -= 2
             elif op == 0x29:  # EMPTY_TUPLE
                 push(())
@@ -173,7 +175,8 @@ class _Reader:
                 room -= 2 + (length >> 5)
             elif op == 0x2E:  # STOP
                 self.pos = pos
-                return Graph(stack.pop(), self.protocol, pos)
+                named = tuple(self.globals.values())
+                return Graph(stack.pop(), self.protocol, pos, named, tuple(self.persistents))
             else:
                 handler = _OTHERS.get(op)
                 if handler is None:
@@ -323,6 +326,11 @@ class _Reader:
         kwargs, args, func = self.stack.pop(), self.stack.pop(), self.stack.pop()
         self.make("newobj_ex", func, args).kwargs = kwargs
 
+    def persistent_line(self) -> None:
+        made = Persistent(self.line().decode())
+        self.persistents.append(made)
+        self.stack.append(made)
+
     def inst(self) -> None:
         module, name = self.line(), self.line()
         self.make("inst", self.named(module.decode(), name.decode()), tuple(self.popmark()))
@@ -399,7 +407,7 @@ def _others() -> dict[int, Callable[[_Reader], object]]:
         b"\x90": popped(_Reader.append),  # ADDITEMS
         b"\x91": popped(lambda r, values: r.bag("frozenset", values)),
         b"\x96": lambda r: r.bag("bytearray", [r.take(r.number(8))]),
-        b"P": push(lambda r: Persistent(r.line().decode())),
+        b"P": _Reader.persistent_line,
         b"N": lambda r: r.stack.append(None),
         b"\x88": lambda r: r.stack.append(True),
         b"G": push(lambda r: cast(float, _double(r.take(8))[0])),
