@@ -35,8 +35,8 @@ def forecast(plan: Plan, source: Listing, target: Listing) -> Forecast:
 
 
 def _loads(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Whether ``Module.load_state_dict`` takes the shape; it gives a scalar the first element of one dimension."""
-    return given == wanted or (wanted == () and len(given) == 1 and given[0] > 0)
+    """Whether ``Module.load_state_dict`` takes the shape; it gives a scalar the element of a vector of one."""
+    return given == wanted or (given == (1,) and wanted == ())
 
 
 def _shape(op: Operation, source: Listing) -> tuple[int, ...]:
