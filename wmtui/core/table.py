@@ -1,0 +1,186 @@
+"""The rows of a listing: groups and keys, searched and sorted.
+
+Rows are plain integers, so that 94,000 of them cost nothing to keep: a key's row is its place in the listing, the row
+of group ``g`` is ``-1 - g``. A group of one key has no row of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+from .groups import Group
+from .listing import Listing
+from .search import Finder, Query, natural
+
+
+class Order(StrEnum):
+    """How rows are sorted."""
+
+    FILE = "file order"
+    CERTAINTY = "least certain first"
+    NAME = "name"
+    SIZE = "size"
+    DTYPE = "dtype"
+
+
+class GroupTable:
+    """The rows of one listing.
+
+    Args:
+        listing: the tensors.
+        groups: their groups.
+        of_key: the group of each place.
+        loose: where no key holds all words of a search, their letters in order are enough.
+
+    Attributes:
+        rows: what is shown, see the module.
+        expanded: groups whose keys are shown below them.
+        order, text: what chooses the rows.
+    """
+
+    def __init__(self, listing: Listing, groups: Sequence[Group], of_key: Sequence[int], loose: bool = False) -> None:
+        self.listing = listing
+        self.groups = groups
+        self.of_key = of_key
+        self.expanded: set[int] = set()
+        self.order = Order.FILE
+        self.text = ""
+        self.rows: list[int] = []
+        self._loose = loose
+        self._finder = Finder(listing.tensors)
+        self._shapes: dict[int, tuple[int, ...] | None] = {}
+        self._sorted_groups: list[int] | None = None
+        self._shown: dict[int, list[int]] | None = None
+        self.refresh()
+
+    # ---- what changes it
+
+    def search(self, text: str) -> None:
+        """Show only what the text finds, see :class:`Query`."""
+        if text != self.text:
+            self.text = text
+            self.refresh()
+
+    def sort(self, order: Order) -> None:
+        """Sort the rows anew, also where the order is the same and what it goes by has changed."""
+        self.order = order
+        self._sorted_groups = None
+        self.refresh()
+
+    def toggle(self, group: int, expand: bool | None = None) -> None:
+        """Show or hide the keys of a group."""
+        if expand is None:
+            expand = group not in self.expanded
+        (self.expanded.add if expand else self.expanded.discard)(group)
+        self.refresh()
+
+    def expand_all(self, expand: bool) -> None:
+        """Show or hide the keys of all groups."""
+        self.expanded = {g for g, group in enumerate(self.groups) if len(group.members) > 1} if expand else set()
+        self.refresh()
+
+    # ---- what stands
+
+    @property
+    def filtered(self) -> bool:
+        """Whether something is left out."""
+        return bool(Query.parse(self.text))
+
+    def members(self, row: int) -> Sequence[int]:
+        """The places that a row stands for: those of a group that the filter shows, or the one of a key."""
+        if row >= 0:
+            return (row,)
+        group = -1 - row
+        return self._shown[group] if self._shown is not None else self.groups[group].members
+
+    def group_of(self, row: int) -> int:
+        """The group that a row shows or belongs to."""
+        return self.of_key[row] if row >= 0 else -1 - row
+
+    def shown_places(self) -> list[int]:
+        """All places that the filter shows, ascending."""
+        return self._matching() if self.filtered else list(range(len(self.listing)))
+
+    @property
+    def shown_groups(self) -> int:
+        """How many groups the filter shows."""
+        return len(self.groups) if self._shown is None else len(self._shown)
+
+    def group_shape(self, group: int) -> tuple[int, ...] | None:
+        """The shape of a group's keys, ``None`` where they have several."""
+        if group not in self._shapes:
+            shapes = {self.listing.tensors[place].shape for place in self.groups[group].members}
+            self._shapes[group] = shapes.pop() if len(shapes) == 1 else None
+        return self._shapes[group]
+
+    def row_of(self, place: int) -> int:
+        """Where the row of a key stands, or that of its group; -1 where the filter leaves it out."""
+        group = self.of_key[place]
+        single = len(self.groups[group].members) == 1
+        for row in (place,) if single else (place, -1 - group) if group in self.expanded else (-1 - group,):
+            try:
+                return self.rows.index(row)
+            except ValueError:
+                continue
+        return -1
+
+    # ---- rows
+
+    def refresh(self) -> None:
+        """Make the rows anew."""
+        if self._sorted_groups is None:
+            self._sorted_groups = self._sort_groups()
+        shown: dict[int, list[int]] | None = None
+        if self.filtered:
+            shown = {}
+            of_key = self.of_key
+            for place in self._matching():
+                group = of_key[place]
+                if group in shown:
+                    shown[group].append(place)
+                else:
+                    shown[group] = [place]
+        self._shown = shown
+        groups = self.groups
+        rows: list[int] = []
+        for g in self._sorted_groups:
+            if shown is not None and g not in shown:
+                continue
+            whole = groups[g].members
+            if len(whole) == 1:
+                rows.append(whole[0])
+                continue
+            rows.append(-1 - g)
+            if g in self.expanded:
+                rows += self._sort_members(whole if shown is None else shown[g])
+        self.rows = rows
+
+    def _matching(self) -> list[int]:
+        return self._finder.find(self.text, self.groups if self._loose else ())
+
+    def _sort_groups(self) -> list[int]:
+        order = list(range(len(self.groups)))
+        if self.order is Order.NAME:
+            order.sort(key=lambda g: natural(self.groups[g].name))
+        elif self.order is Order.SIZE:
+            order.sort(key=lambda g: -sum(map(self._size, self.groups[g].members)))
+        elif self.order is not Order.FILE:
+            value = self._value()
+            order.sort(key=lambda g: min(map(value, self.groups[g].members)))
+        return order
+
+    def _sort_members(self, places: Sequence[int]) -> Sequence[int]:
+        if self.order is Order.NAME:
+            return sorted(places, key=lambda place: natural(self.listing.tensors[place].key))
+        if self.order is Order.SIZE:
+            return sorted(places, key=self._size, reverse=True)
+        return places if self.order is Order.FILE else sorted(places, key=self._value())
+
+    def _size(self, place: int) -> int:
+        spec = self.listing.tensors[place]
+        return spec.numel if spec.nbytes is None else spec.nbytes
+
+    def _value(self) -> Callable[[int], float | str]:
+        """What the present order, if it is neither file order nor name nor size, sorts places by."""
+        return lambda place: self.listing.tensors[place].dtype
