@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from .printable import printable, shortened
+
 WIDTH = 80
 SOURCE_WIDTH = 40
 TARGET_WIDTH = 30
@@ -72,18 +74,3 @@ def _unmatched_lines(title: str, side: SideSummary) -> Iterator[str]:
         yield f"  {shortened(printable(key), 56):<56} {list(shape)}"
     if len(side.unmatched) > UNMATCHED_SHOWN:
         yield f"  ... and {len(side.unmatched) - UNMATCHED_SHOWN} more"
-
-
-def printable(text: str) -> str:
-    """The text with everything escaped that could steer a terminal or turn the reading direction."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def shortened(text: str, width: int) -> str:
-    """The text cut in the middle to a number of characters, so that both telling ends stay."""
-    if len(text) <= width:
-        return text
-    head = (width - 1) // 3
-    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"

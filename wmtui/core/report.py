@@ -18,6 +18,7 @@ from wmtui.errors import FormatError
 from .forecast import Forecast
 from .listing import Listing, TensorSpec
 from .plan import Plan
+from .printable import printable, shortened
 from .proposal import Candidate, Proposal, Rule, Score, Transform
 from .session import Status
 
@@ -279,7 +280,7 @@ def parse_mapping(data: bytes, name: str = "the mapping") -> MappingFile:
     except RecursionError:
         raise FormatError(f"{name} is nested too deeply", "Give a mapping or a report of wmtui.") from None
     except (ValueError, msgspec.MsgspecError) as error:
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        what = shortened(printable(str(error)), 200)
         raise FormatError(
             f"{name} is neither a mapping nor a report: {what}",
             'A mapping is a JSON object {"source key": "target key"}; a report is written by wmtui.',

@@ -1,0 +1,18 @@
+"""Text from files made fit for plain lines: messages, reports and analyses that are printed without a screen."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that could steer a terminal or turn the reading direction."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def shortened(text: str, width: int) -> str:
+    """The text cut in the middle to a number of characters, so that both telling ends stay."""
+    if len(text) <= width:
+        return text
+    head = (width - 1) // 3
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
