@@ -79,4 +79,4 @@ class OpenedSide(NamedTuple):
 
 def no_data(key: str, why: str) -> InputError:
     """The error for a tensor whose data cannot be read."""
-    return InputError(f"the data of {key!r} cannot be read: {why}")
+    return InputError(f"the data of {key!r} cannot be read: {why}", "convert it with the library that wrote it")

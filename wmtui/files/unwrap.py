@@ -1,0 +1,167 @@
+"""Finding the dictionaries of weights in a checkpoint that nests them (``state_dict``, ``model``, ``ema``, ...).
+
+A dictionary of weights is a dict with names for keys and tensors among its values, or a whole pickled module. Of a
+dictionary and those inside it, the one with the most tensors stands; single numbers, such as metrics that were kept as
+tensors, don't count. Optimizer states, schedulers, hyper-parameters and the like are looked into only where there is
+nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from wmtui.core.listing import Kind
+from wmtui.errors import ChoiceError, KeyMissingError
+from wmtui.files.pickle_graph import Node, dict_items, string_items
+from wmtui.files.pickled_modules import attributes, module_attributes, state_dict
+from wmtui.files.torch_tensors import PickledTensor, tensor_of
+
+MAX_DEPTH = 12
+MAX_VISITS = 200_000
+MAX_LIST = 64
+_ASIDE = ("optim", "sched", "scaler", "rng", "random", "callback", "loop", "hparam", "hyper_param", "config", "args")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One dictionary of weights.
+
+    Attributes:
+        path: the keys that lead to it; empty for the top level.
+        node: the dict or the module.
+        tensors: (key, node, tensor) in order.
+        kinds: key -> kind, where the file tells: in modules.
+        is_module: whether it is a whole pickled module.
+    """
+
+    path: tuple[str, ...]
+    node: Node
+    tensors: Sequence[tuple[str, Node, PickledTensor]]
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    is_module: bool = False
+
+    @cached_property
+    def size(self) -> int:
+        """Number of its tensors that are more than single numbers."""
+        return sum(tensor.shape not in ((), (1,)) for _, _, tensor in self.tensors)
+
+    @property
+    def name(self) -> str:
+        """The path as ``--weights-key`` takes it."""
+        return ".".join(self.path)
+
+
+def find_weights(root: Node, where: str) -> list[Weights]:
+    """All dictionaries of weights below a node, in order.
+
+    Args:
+        root: the object of a checkpoint.
+        where: the file's name for messages.
+
+    Raises:
+        UnsafeError: a pickled model is larger than any real one.
+    """
+    search = _Search(where)
+    search.visit((), root, search.found)
+    found = search.found or search.aside
+    return [weights for weights in found if weights.size] or found
+
+
+def choose(root: Node, found: Sequence[Weights], weights_key: str | None, where: str) -> Weights:
+    """The dictionary that was asked for (any dict with tensors will do, or a module), or else the only one found.
+
+    Raises:
+        ChoiceError: there are several, and none was asked for.
+        KeyMissingError: there is none at the given path.
+    """
+    if weights_key is not None:
+        for weights in found:
+            if weights.name == weights_key:
+                return weights
+        for path, node in nodes_at(root, weights_key):
+            asked = weights_at(path, node, where)
+            if asked is not None:
+                return asked
+        names = ", ".join(weights.name or "''" for weights in found)
+        raise KeyMissingError(f"{where} has no dictionary of weights at {weights_key!r}", f"there are: {names}")
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(f"{weights.name} ({len(weights.tensors)} tensors)" for weights in found)
+    raise ChoiceError(
+        f"{where} holds several dictionaries of weights: {names}",
+        f"choose one, such as --weights-key {found[0].name}",
+        tuple(weights.name for weights in found),
+    )
+
+
+class _Search:
+    """A walk through an object; what lies under names such as ``optimizer`` is kept apart."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.found: list[Weights] = []
+        self.aside: list[Weights] = []
+        self.seen: set[int] = set()
+
+    def visit(self, path: tuple[str, ...], node: Node, into: list[Weights]) -> int:
+        """Look into one node; returns the size of the largest dictionary in it."""
+        if len(path) > MAX_DEPTH or id(node) in self.seen or len(self.seen) > MAX_VISITS:
+            return 0
+        if isinstance(node, (str, bytes, int, float, type(None))):
+            return 0
+        self.seen.add(id(node))
+        own = weights_at(path, node, self.where)
+        if own is not None and own.is_module:
+            into.append(own)
+            return own.size
+        first = len(into)
+        largest = 0
+        for name, child in _children(node):
+            if into is self.found and any(part in name.lower() for part in _ASIDE):
+                self.visit((*path, name), child, self.aside)
+            else:
+                largest = max(largest, self.visit((*path, name), child, into))
+        if own is None or own.size < largest or (own.size == 0 and len(into) > first):
+            return largest
+        into[first:] = [own]
+        return own.size
+
+
+def nodes_at(node: Node, path: str, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:
+    """The nodes that a path of names joined by dots leads to; several where names hold dots themselves."""
+    if not path:
+        yield before, node
+        return
+    if len(before) < MAX_DEPTH:
+        for name, child in _children(node):
+            if path == name:
+                yield (*before, name), child
+            elif path.startswith(f"{name}."):
+                yield from nodes_at(child, path[len(name) + 1 :], (*before, name))
+
+
+def _children(node: Node) -> Iterator[tuple[str, Node]]:
+    """What a search looks into: values of dicts, attributes of objects, elements of short lists; no tensors."""
+    inside: Iterator[tuple[str, Node]]
+    if dict_items(node) is not None:
+        inside = string_items(node)
+    elif isinstance(node, (list, tuple)) and len(node) <= MAX_LIST:
+        inside = ((str(i), child) for i, child in enumerate(node))
+    else:
+        inside = iter((attributes(node) or {}).items())
+    return ((name, child) for name, child in inside if tensor_of(child) is None)
+
+
+def weights_at(path: tuple[str, ...], node: Node, where: str) -> Weights | None:
+    """A dict's own tensors or those of a module's ``state_dict()``; ``None`` where there are none."""
+    kinds: dict[str, Kind] = {}
+    if module_attributes(node) is not None:
+        entries = list(state_dict(node, where))
+        named = [(entry.key, entry.node) for entry in entries]
+        kinds = {entry.key: entry.kind for entry in entries}
+    else:
+        named = list(string_items(node))
+    tensors = [(key, value, tensor) for key, value in named if (tensor := tensor_of(value)) is not None]
+    return Weights(path, node, tensors, kinds, is_module=bool(kinds)) if tensors else None
