@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from .listing import Listing
+from .listing import Listing, TensorSpec
 from .proposal import Proposal
 
 NUMBER = re.compile(r"[0-9](?:(?<![^\W_][0-9])[0-9]{0,8}(?![0-9])|(?<![0-9][0-9])[0-9]{0,8}(?=\.|$))")
@@ -95,14 +95,16 @@ class Grouping:
 
 
 def group_listing(
-    listing: Listing, roles: Mapping[str, object] | None = None, by_dtype: bool = False
+    listing: Listing,
+    roles: Mapping[str, object] | None = None,
+    apart: Callable[[TensorSpec], object] = lambda _: None,
 ) -> tuple[tuple[Group, ...], list[int]]:
     """The groups of one side, and the place of each key's group.
 
     Args:
         listing: the keys.
         roles: key -> what the keys of one group have in common, instead of template and shape.
-        by_dtype: tensors of different dtypes never share a group by template.
+        apart: tensors of which this differs never share a group by template.
     """
     roles = roles or {}
     members: dict[object, tuple[list[int], list[list[str]]]] = {}
@@ -110,7 +112,7 @@ def group_listing(
         parts = _split(spec.key)
         role = roles.get(spec.key)
         if role is None:
-            role = ("\0".join(parts[::2]), spec.shape, spec.dtype if by_dtype else None)
+            role = ("\0".join(parts[::2]), spec.shape, apart(spec))
         places, rows = members.setdefault(role, ([], []))
         places.append(place)
         rows.append(parts)

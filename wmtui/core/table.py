@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from itertools import compress
 
 from .groups import Group
 from .listing import Listing
@@ -36,7 +37,8 @@ class GroupTable:
     Attributes:
         rows: what is shown, see the module.
         expanded: groups whose keys are shown below them.
-        order, text: what chooses the rows.
+        codes: a byte for each place, by which it can be chosen.
+        order, text, only: what chooses the rows; ``only`` is a code, ``None`` for all of them.
     """
 
     def __init__(self, listing: Listing, groups: Sequence[Group], of_key: Sequence[int], loose: bool = False) -> None:
@@ -46,6 +48,8 @@ class GroupTable:
         self.expanded: set[int] = set()
         self.order = Order.FILE
         self.text = ""
+        self.only: int | None = None
+        self.codes = bytearray(len(listing))
         self.rows: list[int] = []
         self._loose = loose
         self._finder = Finder(listing.tensors)
@@ -61,6 +65,11 @@ class GroupTable:
         if text != self.text:
             self.text = text
             self.refresh()
+
+    def choose(self, only: int | None) -> None:
+        """Show only places with this code, or all."""
+        self.only = only
+        self.refresh()
 
     def sort(self, order: Order) -> None:
         """Sort the rows anew, also where the order is the same and what it goes by has changed."""
@@ -85,7 +94,7 @@ class GroupTable:
     @property
     def filtered(self) -> bool:
         """Whether something is left out."""
-        return bool(Query.parse(self.text))
+        return self.only is not None or bool(Query.parse(self.text))
 
     def members(self, row: int) -> Sequence[int]:
         """The places that a row stands for: those of a group that the filter shows, or the one of a key."""
@@ -157,7 +166,15 @@ class GroupTable:
         self.rows = rows
 
     def _matching(self) -> list[int]:
-        return self._finder.find(self.text, self.groups if self._loose else ())
+        places = self._finder.find(self.text, self.groups if self._loose else ())
+        if self.only is None:
+            return places
+        table = bytearray(256)
+        table[self.only] = 1
+        hits = self.codes.translate(bytes(table))
+        if len(places) == len(hits):
+            return list(compress(range(len(hits)), hits))
+        return [place for place in places if hits[place]]
 
     def _sort_groups(self) -> list[int]:
         order = list(range(len(self.groups)))
