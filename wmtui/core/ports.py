@@ -12,7 +12,7 @@ from .forecast import Forecast
 from .plan import Unmapped
 from .proposal import Facts, Proposal
 from .session import Session
-from .tensor_stats import TensorStats
+from .tensor_stats import ScanResult, TensorStats
 
 SideName = Literal["source", "target"]
 
@@ -118,3 +118,14 @@ class DescribePort(Protocol):
 
     def equal(self, source: str, target: str) -> bool | None:
         """Whether two tensors hold the same values; ``None`` where one side has none."""
+
+
+class ScanPort(Protocol):
+    """Looks for NaN and infinity in all tensors; called in a worker."""
+
+    def __call__(self, progress: ProgressCall, cancelled: CancelledCall) -> ScanResult:
+        """Read all data.
+
+        Raises:
+            Cancelled: it was stopped.
+        """
