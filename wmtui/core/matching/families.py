@@ -1,0 +1,258 @@
+"""Places first: families of numbered blocks, and which block is which, decided by what the blocks hold.
+
+A family is the set of numbered subtrees with one template in a scope (``layers.#``, or ``stages.#.blocks.#``). Families
+are aligned by order-preserving dynamic programming over the likeness of their members; names only break ties.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmtui.core.matching.names import Names
+from wmtui.core.matching.order import prefix_sums
+from wmtui.core.matching.tree import FREE_LEAVES, Node, Tree
+from wmtui.core.matching.words import words
+
+Floats = NDArray[np.float64]
+
+_LEAST_LIKENESS = 0.5
+_FUSED_LIKENESS = 0.95
+_MOST_CELLS = 3_000_000
+_MOST_ROUNDS = 40
+_LONGEST_REVERSED = 64
+_NAME_SHARE = 0.06
+_FACT_GAIN = 10.0
+_LONGEST_DOUBTFUL = 8
+
+
+class Block(NamedTuple):
+    """Two corresponding blocks.
+
+    Attributes:
+        likeness: 0.5 to 1, of what they hold.
+        doubtful: nothing tells whether the family runs this way or in reverse.
+    """
+
+    source: Node
+    target: Node
+    likeness: float
+    doubtful: bool = False
+
+
+class Families:
+    """Pairs the blocks of two scopes.
+
+    Args:
+        facts: pairs of units that the user has decided.
+    """
+
+    def __init__(self, source: Tree, target: Tree, names: Names, facts: Sequence[tuple[int, int]] = ()) -> None:
+        self._source = source
+        self._target = target
+        self._names = names
+        self._facts = facts
+        self._bags: dict[tuple[int, int], Counter[int]] = {}
+        self._likeness: dict[tuple[int, int], tuple[float, int]] = {}
+
+    # -- likeness of two blocks ------------------------------------------------------------------------------------
+
+    def _sizes(self, side: int, node: Node) -> Counter[int]:
+        found = self._bags.get((side, node.bag))
+        if found is None:
+            tree = (self._source, self._target)[side]
+            found = Counter()
+            for unit in range(node.lo, node.hi):
+                for leaf, row in tree.leaves[unit].items():
+                    if leaf not in FREE_LEAVES and (count := tree.specs[row].numel) > 1:
+                        found[count] += 1
+            self._bags[side, node.bag] = found
+        return found
+
+    def likeness(self, a: Node, b: Node) -> tuple[float, int]:
+        """Dice of the sizes that two blocks hold (raised where totals agree: fused tensors), and the common count."""
+        if a.bag == b.bag:
+            return 1.0, a.size
+        found = self._likeness.get((a.bag, b.bag))
+        if found is None:
+            ours, theirs = self._sizes(0, a), self._sizes(1, b)
+            common = (ours & theirs).total()
+            dice = 2 * common / max(1, ours.total() + theirs.total())
+            if a.numel == b.numel and dice > 0.2:
+                dice = max(dice, _FUSED_LIKENESS)
+            found = self._likeness[a.bag, b.bag] = (dice, common)
+        return found
+
+    # -- alignment of two families ---------------------------------------------------------------------------------
+
+    def _fact_bonus(self, ours: list[Node], theirs: list[Node]) -> Floats | None:
+        """What the user's pairs add to each pair of blocks, and take from the others; None where there are none."""
+        if not self._facts:
+            return None
+        bonus: Floats = np.zeros((len(ours), len(theirs)))
+        place_a = {unit: k for k, node in enumerate(ours) for unit in range(node.lo, node.hi)}
+        place_b = {unit: k for k, node in enumerate(theirs) for unit in range(node.lo, node.hi)}
+        for i, j in self._facts:
+            a, b = place_a.get(i), place_b.get(j)
+            if a is not None and b is not None:
+                bonus[a, :] -= _FACT_GAIN
+                bonus[:, b] -= _FACT_GAIN
+                bonus[a, b] += 3 * _FACT_GAIN
+        return bonus if bonus.any() else None
+
+    def align(self, ours: list[Node], theirs: list[Node]) -> tuple[list[Block], float]:
+        """The best order-preserving pairs of two families' members, and their gain in units."""
+        bonus = self._fact_bonus(ours, theirs)
+        if bonus is None:
+            if len(ours) == len(theirs) and all(a.bag == b.bag for a, b in zip(ours, theirs, strict=True)):
+                pairs = [Block(a, b, 1.0) for a, b in zip(ours, theirs, strict=True)]
+                return pairs, float(sum(a.size for a in ours))
+            if len(ours) * len(theirs) > _MOST_CELLS:
+                return self._align_by_bag(ours, theirs)
+        weights: Floats = np.zeros((len(ours), len(theirs)))
+        quality: Floats = np.zeros((len(ours), len(theirs)))
+        by_bag_a, by_bag_b = _places_by_bag(ours), _places_by_bag(theirs)
+        for places_a in by_bag_a.values():
+            for places_b in by_bag_b.values():
+                likeness, common = self.likeness(ours[places_a[0]], theirs[places_b[0]])
+                if likeness >= _LEAST_LIKENESS:
+                    cells = np.ix_(places_a, places_b)
+                    weights[cells] = min(1.0, likeness / _FUSED_LIKENESS) ** 4 * common
+                    quality[cells] = likeness
+        same_index = np.equal.outer([a.indices[-1] for a in ours], [b.indices[-1] for b in theirs])
+        weights *= 1 + 0.002 * same_index
+        if bonus is not None:
+            weights = np.where(weights > 0, np.maximum(weights + bonus * np.maximum(1.0, weights), 0.0), 0.0)
+        sums = prefix_sums(weights)
+        i, j = len(ours), len(theirs)
+        pairs = []
+        while i and j:
+            gain = weights[i - 1, j - 1]
+            if gain > 0 and abs(sums[i, j] - sums[i - 1, j - 1] - gain) < 1e-9 * max(1.0, sums[i, j]):
+                i, j = i - 1, j - 1
+                pairs.append(Block(ours[i], theirs[j], float(quality[i, j])))
+            elif sums[i, j] == sums[i - 1, j]:
+                i -= 1
+            else:
+                j -= 1
+        return pairs[::-1], float(sums[-1, -1])
+
+    @staticmethod
+    def _align_by_bag(ours: list[Node], theirs: list[Node]) -> tuple[list[Block], float]:
+        """For very long families: the n-th block of a content with the n-th of the same content."""
+        places: defaultdict[int, list[Node]] = defaultdict(list)
+        for node in reversed(theirs):
+            places[node.bag].append(node)
+        pairs = [Block(a, places[a.bag].pop(), 1.0) for a in ours if places.get(a.bag)]
+        return pairs, float(sum(a.size for a, *_ in pairs))
+
+    # -- choice of families ----------------------------------------------------------------------------------------
+
+    def pair(self, a: Node, b: Node) -> list[Block]:
+        """Corresponding blocks of two scopes: greedily the families that explain most, then of what is left."""
+        found: list[Block] = []
+        used: tuple[set[int], set[int]] = (set(), set())
+        above: tuple[set[int], set[int]] = (set(), set())
+        for _ in range(_MOST_ROUNDS):
+            ours = _collect(a, used[0], above[0])
+            theirs = _collect(b, used[1], above[1])
+            best = self._best(a, b, ours, theirs) if ours and theirs else None
+            if best is None:
+                break
+            found += best
+            for side, scope in ((0, a), (1, b)):
+                for block in best:
+                    node = block.target if side else block.source
+                    used[side].add(id(node))
+                    parent = node.parent
+                    while parent is not None and parent is not scope:
+                        above[side].add(id(parent))
+                        parent = parent.parent
+        return found
+
+    def _best(self, a: Node, b: Node, ours: dict[str, list[Node]], theirs: dict[str, list[Node]]) -> list[Block] | None:
+        bounds = []
+        size_b = {key: sum(node.size for node in nodes) for key, nodes in theirs.items()}
+        for key_a, nodes_a in ours.items():
+            size_a = sum(node.size for node in nodes_a)
+            for key_b, nodes_b in theirs.items():
+                if max(len(nodes_a), len(nodes_b)) >= 2:
+                    bounds.append((min(size_a, size_b[key_b]), -key_a.count(".") - key_b.count("."), key_a, key_b))
+        bounds.sort(key=lambda bound: (-bound[0], -bound[1]))
+        best: tuple[float, list[Block]] | None = None
+        chosen: tuple[list[Node], list[Node]] | None = None
+        for bound, depth, key_a, key_b in bounds:
+            if best is not None and not self._facts and bound * 1.01 < best[0]:
+                break
+            nodes_a, nodes_b = ours[key_a], theirs[key_b]
+            pairs, gain = self.align(nodes_a, nodes_b)
+            if gain < bound - 1e-9 and 2 < len(nodes_a) <= _LONGEST_REVERSED and len(nodes_b) <= _LONGEST_REVERSED:
+                turned, turned_gain = self.align(nodes_a, nodes_b[::-1])
+                if turned_gain > 1.2 * gain:
+                    pairs, gain = turned, turned_gain
+            elif self._facts and 1 < len(nodes_a) <= _LONGEST_REVERSED and len(nodes_b) <= _LONGEST_REVERSED:
+                turned, turned_gain = self.align(nodes_a, nodes_b[::-1])
+                if turned_gain > gain + _FACT_GAIN / 2:
+                    pairs, gain = turned, turned_gain
+            if not pairs:
+                continue
+            name = self._names.similarity(self._names.of(nodes_a[0], a), self._names.of(nodes_b[0], b))
+            score = gain * (1 - _NAME_SHARE + _NAME_SHARE * name) * (1 + 0.004 * depth)
+            if best is None or score > best[0] + 1e-9:
+                best, chosen = (score, pairs), (nodes_a, nodes_b)
+        if best is None or best[0] <= 0 or chosen is None:
+            return None
+        if not self._facts and _direction_unknown(chosen[0], chosen[1], best[1]):
+            return [block._replace(doubtful=True) for block in best[1]]
+        return best[1]
+
+
+def _direction_unknown(ours: list[Node], theirs: list[Node], pairs: list[Block]) -> bool:
+    """Whether a short family of like blocks could as well run in reverse.
+
+    A numbered attribute (``refinenet4``) and a list index (``layers.0``) agree in direction by convention only, so it
+    needs one more witness: other sizes somewhere in the family, or a word in common.
+    """
+    if not 2 <= len(pairs) <= _LONGEST_DOUBTFUL or len(ours) != len(theirs) or len(pairs) != len(ours):
+        return False
+    if len({block.source.bag for block in pairs} | {block.target.bag for block in pairs}) > 1:
+        return False
+    if bool(ours[0].stem) == bool(theirs[0].stem):
+        return False
+    first, second = _list_words(ours[0]), _list_words(theirs[0])
+    return bool(first) and bool(second) and not first & second
+
+
+def _list_words(node: Node) -> set[str]:
+    """The words that name a family: of the numbered segment, or of the list that holds it."""
+    if node.stem or node.parent is None:
+        return set(words(node.stem))
+    above = node.parent.parent
+    return {*words(node.parent.stem), *(words(above.stem) if above is not None else ())}
+
+
+def _places_by_bag(nodes: list[Node]) -> dict[int, list[int]]:
+    places: defaultdict[int, list[int]] = defaultdict(list)
+    for place, node in enumerate(nodes):
+        places[node.bag].append(place)
+    return places
+
+
+def _collect(scope: Node, used: set[int], above: set[int]) -> dict[str, list[Node]]:
+    """Families in a scope by relative template: numbered subtrees of two units and more, by their indices."""
+    found: defaultdict[str, list[Node]] = defaultdict(list)
+    start = len(scope.template)
+    stack = [scope]
+    while stack:
+        for child in stack.pop().children.values():
+            if child.hi - child.lo >= 2 and id(child) not in used:
+                if child.index is not None and id(child) not in above:
+                    found[child.template[start:]].append(child)
+                stack.append(child)
+    for nodes in found.values():
+        nodes.sort(key=lambda node: node.indices)
+    return dict(found)

@@ -1,0 +1,326 @@
+"""Fused tensors: several units on one side that together are one unit on the other (qkv, gate_up, stacked experts).
+
+A fusion is worth what it changes in the best one-to-one assignment of a scope, plus what the names say for it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from wmtui.core.matching.state import State
+from wmtui.core.matching.support import Scope
+from wmtui.core.matching.tree import Node, Tree
+from wmtui.core.matching.vocabulary import FUSED_SETS, WEAK_WORDS
+from wmtui.core.matching.words import words
+
+Shape = tuple[int, ...]
+Kind = Literal["merge", "split"]
+Floats = NDArray[np.float64]
+
+_LEAST_STACK = 0.45
+_LEAST_VALUE = 0.12
+_BONUS, _HIT = 0.2, 0.6
+_DOUBT_GAP = 0.15
+_MOST_SIBLINGS = 12
+_MOST_WHOLES = 400
+_MOST_TRIED = 8
+MOST_UNITS = 250
+"""Scopes with more open units than this are searched for stacked lists only."""
+
+
+class UnitFusion(NamedTuple):
+    """A fusion of units: ``parts`` of one side, ``whole`` of the other.
+
+    Attributes:
+        kind: ``merge`` where the parts are sources.
+        dim: dimension along which the parts lie, -1 for a new leading one.
+    """
+
+    kind: Kind
+    parts: tuple[int, ...]
+    whole: int
+    dim: int
+
+    def sources(self) -> tuple[int, ...]:
+        return self.parts if self.kind == "merge" else (self.whole,)
+
+    def targets(self) -> tuple[int, ...]:
+        return (self.whole,) if self.kind == "merge" else self.parts
+
+
+class Found(NamedTuple):
+    """Fusions of a scope, and units that runner-up fusions wanted too (sources, targets)."""
+
+    fusions: list[UnitFusion]
+    doubted_a: set[int]
+    doubted_b: set[int]
+
+
+class _Side(NamedTuple):
+    tree: Tree
+    scope: Node
+    units: list[int]
+
+
+def fused_dim(parts: Sequence[Shape], whole: Shape) -> int | None:
+    """The dimension (0 or 1) along which the parts, transposed if need be, add up to the whole."""
+    rank = len(whole)
+    if any(len(part) != rank for part in parts):
+        return None
+    for dim in range(min(rank, 2)):
+        if sum(part[dim] for part in parts) == whole[dim] and all(
+            part[other] == whole[other] for part in parts for other in range(rank) if other != dim
+        ):
+            return dim
+    if rank == 2:
+        for dim in range(2):
+            if sum(part[1 - dim] for part in parts) == whole[dim] and all(
+                part[dim] == whole[1 - dim] for part in parts
+            ):
+                return dim
+    return None
+
+
+def _sides(state: State, scope: Scope) -> Iterator[tuple[Kind, _Side, _Side]]:
+    source = _Side(state.source, scope.a, scope.units_a)
+    target = _Side(state.target, scope.b, scope.units_b)
+    yield "merge", source, target
+    yield "split", target, source
+
+
+def _name(state: State, kind: Kind, part: tuple[Node, Node], whole: tuple[Node, Node]) -> float:
+    a, b = (part, whole) if kind == "merge" else (whole, part)
+    return state.names.similarity(state.names.of(*a), state.names.of(*b))
+
+
+# -- stacked lists -----------------------------------------------------------------------------------------------------
+
+
+def find_stacked(state: State, scope: Scope) -> list[UnitFusion]:
+    """Roles over a numbered list whose tensors together are one tensor (experts on a new axis or end to end)."""
+    found: list[UnitFusion] = []
+    for kind, side, other in _sides(state, scope):
+        if len(other.units) > _MOST_WHOLES:
+            continue
+        taken = {unit for fusion in found for unit in (*fusion.parts, fusion.whole)}
+        found += _stacked(state, kind, side, other) if not taken else []
+    return found
+
+
+def _stacked(state: State, kind: Kind, side: _Side, other: _Side) -> list[UnitFusion]:
+    start = len(side.scope.template)
+    shapes_here = {side.tree.shapes[unit] for unit in side.units}
+    shapes_there = {other.tree.shapes[unit] for unit in other.units}
+    roles: defaultdict[tuple[str, Shape], list[int]] = defaultdict(list)
+    for unit in side.units:
+        node, shape = side.tree.nodes[unit], side.tree.shapes[unit]
+        if shape in shapes_there or side.tree.numels[unit] <= 1 or node is side.scope or node.parent is None:
+            continue
+        template = f"{node.parent.template[start:]}.{node.token}"
+        if "#" in template:
+            roles[template, shape].append(unit)
+    lists = [(shape, units) for (_, shape), units in roles.items() if len(units) >= 2]
+    if not lists:
+        return []
+    value: Floats = np.zeros((len(other.units), len(lists)))
+    dims: dict[tuple[int, int], int] = {}
+    for i, whole in enumerate(other.units):
+        whole_shape = other.tree.shapes[whole]
+        if not whole_shape or whole_shape in shapes_here:
+            continue
+        for j, (shape, units) in enumerate(lists):
+            if other.tree.numels[whole] != len(units) * side.tree.numels[units[0]]:
+                continue
+            dim = fused_dim([shape] * len(units), whole_shape)
+            if dim is None and whole_shape[0] == len(units):
+                dim = -1
+            if dim is not None:
+                dims[i, j] = dim
+                part, full = side.tree.nodes[units[0]], other.tree.nodes[whole]
+                name = _name(state, kind, (part, side.scope), (full, other.scope))
+                value[i, j] = 0.3 + name - 0.02 * abs(i / len(other.units) - j / len(lists))
+    rows, columns = linear_sum_assignment(-value)
+    return [
+        UnitFusion(kind, tuple(lists[j][1]), other.units[i], dims[i, j])
+        for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
+        if value[i, j] > _LEAST_STACK
+    ]
+
+
+# -- fused siblings ----------------------------------------------------------------------------------------------------
+
+
+class _Candidate(NamedTuple):
+    hit: float
+    fusion: UnitFusion
+
+
+def find_fused(state: State, scope: Scope, rows: list[int], columns: list[int], weights: Floats) -> Found:
+    """Sibling subsets of two to four that add up to one tensor, taken greedily while the whole scope gains.
+
+    Args:
+        rows, columns: the units of the one-to-one problem.
+        weights: their support, shape (rows, columns).
+    """
+    by_whole: defaultdict[tuple[Kind, int], list[_Candidate]] = defaultdict(list)
+    for kind, side, other in _sides(state, scope):
+        for candidate in _candidates(state, kind, side, other):
+            by_whole[kind, candidate.fusion.whole].append(candidate)
+    for members in by_whole.values():
+        members.sort(key=lambda candidate: -candidate.hit)
+    found = Found([], set(), set())
+    gone_a: set[int] = set()
+    gone_b: set[int] = set()
+
+    def total(without_a: set[int], without_b: set[int]) -> float:
+        kept = [k for k, unit in enumerate(rows) if unit not in without_a]
+        kept_b = [k for k, unit in enumerate(columns) if unit not in without_b]
+        if not kept or not kept_b:
+            return 0.0
+        part = weights[np.ix_(kept, kept_b)]
+        return float(part[linear_sum_assignment(-part)].sum())
+
+    current = total(gone_a, gone_b) if by_whole else 0.0
+    while by_whole:
+        tried: list[tuple[float, tuple[Kind, int], UnitFusion]] = []
+        for key, members in by_whole.items():
+            open_ = [
+                c
+                for c in members
+                if not gone_a.intersection(c.fusion.sources()) and not gone_b.intersection(c.fusion.targets())
+            ]
+            for hit, fusion in open_[:_MOST_TRIED]:
+                rest = total(gone_a.union(fusion.sources()), gone_b.union(fusion.targets()))
+                tried.append((rest - current + _HIT * hit + _BONUS, key, fusion))
+        if not tried:
+            break
+        value, key, fusion = max(tried, key=lambda t: t[0])
+        if value <= _LEAST_VALUE:
+            break
+        for other_value, other_key, rival in tried:
+            if other_key == key and rival != fusion and value - other_value < _DOUBT_GAP:
+                found.doubted_a.update(set(rival.sources()) - set(fusion.sources()))
+                found.doubted_b.update(set(rival.targets()) - set(fusion.targets()))
+        found.fusions.append(fusion)
+        gone_a.update(fusion.sources())
+        gone_b.update(fusion.targets())
+        current = total(gone_a, gone_b)
+        del by_whole[key]
+    return found
+
+
+def _sibling_groups(side: _Side) -> list[list[int]]:
+    """Open units by the module that holds them, and by the module above where that makes other groups."""
+    near: defaultdict[int, list[int]] = defaultdict(list)
+    wide: defaultdict[int, list[int]] = defaultdict(list)
+    for unit in side.units:
+        if not side.tree.shapes[unit] or side.tree.numels[unit] <= 1:
+            continue
+        parent = side.tree.nodes[unit].parent
+        near[id(parent)].append(unit)
+        if parent is not None and parent is not side.scope:
+            wide[id(parent.parent)].append(unit)
+    groups = list(near.values())
+    for key, units in wide.items():
+        merged = sorted({*units, *near.get(key, ())})
+        if merged not in groups and len(merged) <= _MOST_SIBLINGS:
+            groups.append(merged)
+    return groups
+
+
+def _candidates(state: State, kind: Kind, side: _Side, other: _Side) -> Iterator[_Candidate]:
+    shapes_here = {side.tree.shapes[unit] for unit in side.units}
+    groups = _sibling_groups(side)
+    by_shape: defaultdict[Shape, list[int]] = defaultdict(list)
+    for unit in other.units:
+        by_shape[other.tree.shapes[unit]].append(unit)
+    for shape, wholes in by_shape.items():
+        if not shape:
+            continue
+        for group in groups:
+            for parts, dim in _subsets(side.tree, group, shape):
+                for k, whole in enumerate(wholes):
+                    place = k / max(1, len(wholes) - 1)
+                    fusion = UnitFusion(kind, parts, whole, dim)
+                    hit = _hit(state, side, other, group, fusion, place, exact=shape in shapes_here)
+                    if hit is not None:
+                        yield _Candidate(hit, fusion)
+
+
+def _subsets(tree: Tree, group: list[int], shape: Shape) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Subsets of a group that add up to a shape, with the dimension."""
+    able = [
+        unit
+        for unit in group
+        if len(tree.shapes[unit]) == len(shape)
+        and any(d in shape for d in tree.shapes[unit][:2])
+        and tree.shapes[unit] != shape
+    ]
+    for count in (3, 2, 4):
+        if len(able) < count:
+            continue
+        if len(group) <= _MOST_SIBLINGS:
+            chosen: Iterator[tuple[int, ...]] = combinations(able, count)
+        else:
+            chosen = (tuple(group[k : k + count]) for k in range(len(group) - count + 1))
+        for parts in chosen:
+            dim = fused_dim([tree.shapes[unit] for unit in parts], shape)
+            if dim is not None:
+                yield parts, dim
+
+
+def _hit(
+    state: State, side: _Side, other: _Side, group: list[int], fusion: UnitFusion, place: float, exact: bool
+) -> float | None:
+    """What names and places say for a fusion, about -0.2 to 1.5; None where four parts have no canonical set."""
+    count = len(fusion.parts)
+    own = [
+        {word.rpartition(":")[2] for word in words(side.tree.nodes[unit].stem)}
+        | (set(words(_parent_stem(side, unit))) if count == 4 else set())
+        for unit in fusion.parts
+    ]
+    whole_node = other.tree.nodes[fusion.whole]
+    whole_words = {word for word, _ in state.names.phrases[state.names.of(whole_node, other.scope)]}
+    named: set[str] = set()
+    for unit in fusion.parts:
+        for word in words(side.tree.nodes[unit].stem):
+            word = word.rpartition(":")[2]
+            if word in whole_words and word not in named and word not in WEAK_WORDS:
+                named.add(word)
+                break
+    hit = len(named) / count
+    canonical = False
+    for members in FUSED_SETS:
+        if len(members) == count and members <= set().union(*own) and all(len(words_ & members) == 1 for words_ in own):
+            hit = max(hit, 0.3) if exact else max(hit, 0.85) + 0.3
+            canonical = True
+            break
+    if count == 4 and not canonical and hit < 1:
+        return None
+    places = [group.index(unit) for unit in fusion.parts]
+    if places[-1] - places[0] > count - 1 and not (side.tree.sorted and canonical):
+        hit -= 0.12
+    hit -= 0.05 * abs(places[0] / max(1, len(group) - count) - place)
+    parent_a, parent_b = side.tree.nodes[fusion.parts[0]].parent, whole_node.parent
+    inside_a, inside_b = parent_a not in (None, side.scope), parent_b not in (None, other.scope)
+    if inside_a and inside_b and parent_a is not None and parent_b is not None:
+        near = _name(state, fusion.kind, (parent_a, side.scope), (parent_b, other.scope))
+    else:
+        near = 0.5 if inside_a == inside_b else 0.2
+    return hit + 0.5 * near
+
+
+def _parent_stem(side: _Side, unit: int) -> str:
+    parent = side.tree.nodes[unit].parent
+    return (
+        parent.stem
+        if parent is not None and parent is not side.scope and len(side.tree.nodes[unit].children) == 0
+        else ""
+    )

@@ -1,0 +1,134 @@
+"""Roles: what all instances of a block family decide together, and what that lends to each of them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+Floats = NDArray[np.float64]
+Family = tuple[str, str]
+
+_FULL_MARGIN = 0.12
+_TRANSFER = 0.8
+_MOST_CELLS = 1_000_000
+DECIDED = 3.0
+"""Role evidence where the user decided; 1 is the most that votes give."""
+
+_DECIDED_MARGIN = 30.0
+
+
+class Record(NamedTuple):
+    """The support inside one pair of structures, by relative paths, and how often that pair stands in the listings."""
+
+    family: Family
+    paths_a: Sequence[str]
+    paths_b: Sequence[str]
+    weights: Floats
+    times: int
+
+
+def margins(weights: Floats, chosen: Mapping[int, int]) -> dict[int, float]:
+    """Loss of the best alternative to each chosen pair, in which the displaced partner takes our seat; at most 1e18.
+
+    Args:
+        weights: shape (m, n), 0 where a pair cannot be.
+        chosen: row -> column.
+    """
+    back = {j: i for i, j in chosen.items()}
+    found: dict[int, float] = {}
+    for i, j in chosen.items():
+        own = weights[i, j]
+        best = 1e18
+        row = weights[i]
+        for other in np.flatnonzero(row > 0).tolist():
+            if other != j:
+                rival = back.get(other)
+                loss = own - row[other]
+                if rival is not None:
+                    loss += weights[rival, other] - weights[rival, j]
+                best = min(best, loss)
+        column = weights[:, j]
+        for free in np.flatnonzero(column > 0).tolist():
+            if free != i and free not in chosen:
+                best = min(best, own - column[free])
+        found[i] = float(best)
+    return found
+
+
+class Roles:
+    """Joint decisions by family, and by relative path for families of other names."""
+
+    def __init__(self) -> None:
+        self._own: dict[tuple[Family, str], dict[str, float]] = {}
+        self._margins: dict[tuple[Family, str, str], float] = {}
+        self._targets: set[tuple[Family, str]] = set()
+        self._abroad: defaultdict[str, list[tuple[Family, str, float]]] = defaultdict(list)
+
+    def has_source(self, family: Family, path: str) -> bool:
+        """Whether the family decided a partner for that source role."""
+        return (family, path) in self._own
+
+    def has_target(self, family: Family, path: str) -> bool:
+        """Whether the family decided a partner for that target role."""
+        return (family, path) in self._targets
+
+    def margin(self, family: Family, a: str, b: str) -> float:
+        """By how much the family as a whole, per instance, prefers that role pair to its best alternative."""
+        return self._margins.get((family, a, b), 0.0)
+
+    def targets_of(self, family: Family, path: str, inside: bool) -> dict[str, float]:
+        """Target roles and their evidence for a source role; other families' decisions count less.
+
+        Args:
+            inside: whether the scope is a block, not the whole listing.
+        """
+        own = self._own.get((family, path))
+        abroad = self._abroad.get(path) if inside else None
+        if not abroad:
+            return own or {}
+        found = dict(own or {})
+        for other, target, value in abroad:
+            if other != family:
+                found[target] = max(found.get(target, 0.0), _TRANSFER * value)
+        return found
+
+    def learn(self, records: Sequence[Record]) -> None:
+        """Solve one assignment per family over the support of all its instances."""
+        families: defaultdict[Family, list[Record]] = defaultdict(list)
+        for record in records:
+            families[record.family].append(record)
+        for family, members in families.items():
+            self._learn_family(family, members)
+
+    def _learn_family(self, family: Family, members: list[Record]) -> None:
+        paths_a = {path: k for k, path in enumerate(dict.fromkeys(p for m in members for p in m.paths_a))}
+        paths_b = {path: k for k, path in enumerate(dict.fromkeys(p for m in members for p in m.paths_b))}
+        if not paths_a or not paths_b or len(paths_a) * len(paths_b) > _MOST_CELLS:
+            return
+        total: Floats = np.zeros((len(paths_a), len(paths_b)))
+        instances: Counter[str] = Counter()
+        for member in members:
+            cells = np.ix_([paths_a[p] for p in member.paths_a], [paths_b[p] for p in member.paths_b])
+            total[cells] += member.weights * member.times
+            for path, row in zip(member.paths_a, member.weights, strict=True):
+                if row.any():
+                    instances[path] += member.times
+        rows, columns = linear_sum_assignment(-total)
+        chosen = {int(i): int(j) for i, j in zip(rows, columns, strict=True) if total[i, j] > 0}
+        names_a, names_b = list(paths_a), list(paths_b)
+        for i, loss in margins(total, chosen).items():
+            a, b = names_a[i], names_b[chosen[i]]
+            margin = loss / max(1, instances[a])
+            value = (
+                DECIDED if _DECIDED_MARGIN < margin * instances[a] < 1e17 else min(1.0, max(0.0, margin) / _FULL_MARGIN)
+            )
+            self._abroad[a].append((family, b, value))
+            if len(members) >= 2:
+                self._own[family, a] = {b: value}
+                self._targets.add((family, b))
+                self._margins[family, a, b] = min(margin, 1e9)

@@ -1,0 +1,76 @@
+"""What can be known of the order of modules: whether a listing has lost it, and the usual order to put in its place."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from wmtui.core.matching.vocabulary import STAGES
+from wmtui.core.matching.words import words
+
+if TYPE_CHECKING:
+    from wmtui.core.matching.tree import Node
+
+_FEW = 4
+_SORTED_SHARE = 0.97
+_UNKNOWN = 45.0
+
+
+def looks_sorted(root: Node) -> bool:
+    """Whether the children of nearly all modules stand in alphabetical order, as in safetensors files.
+
+    Equal sets of children count once, so that many like layers do not outvote the rest.
+    """
+    seen: set[tuple[str, ...]] = set()
+    rising = pairs = 0
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        names = tuple(dict.fromkeys(child.stem for child in node.children.values() if child.stem))
+        if len(names) > 1 and names not in seen:
+            seen.add(names)
+            pairs += len(names) - 1
+            rising += sum(a < b for a, b in pairwise(names))
+        stack.extend(node.children.values())
+    return pairs >= _FEW and rising >= _SORTED_SHARE * pairs
+
+
+@lru_cache(maxsize=65536)
+def stage(name: str) -> float:
+    """Where in a network a segment of that name usually stands, 0 to 100."""
+    found = words(name)
+    if not found:
+        return _UNKNOWN
+    if found[-1] == "norm" and len(found) == 1:
+        return 41.0
+    for word in found:
+        head, bound, tail = word.partition(":")
+        if bound:
+            place = STAGES.get(tail, _UNKNOWN)
+            return place - 0.6 if head == "pre" else place + 3.0
+    if {"gate", "up", "down"} & set(found) and {"proj", "fc", "mlp"} & set(found):
+        return 50.0 + ("up" in found) + 2 * ("down" in found)
+    if found[0] in ("up", "short") and "conv" not in found:
+        return 58.0
+    if found[0] == "down" and "proj" not in found:
+        return 15.5
+    if "out" in found or "head" in found:
+        return max(STAGES.get(word, 0.0) for word in found)
+    places = [STAGES[word] for word in found if word in STAGES and word not in ("proj", "fc", "conv", "layer")]
+    if not places:
+        places = [STAGES.get(word, _UNKNOWN) for word in found]
+    return (min(places) if places[0] <= STAGES["cls"] else places[0]) + (0.3 if found[-1] == "norm" else 0.0)
+
+
+def canonical_position(child: Node, parent: Node) -> tuple[float, float, str]:
+    """Sorting key that puts a module's children into the order that they usually run in."""
+    base = stage(child.stem)
+    if child.index is None:
+        return (base, 0.0, child.token)
+    numbered = {sibling.stem for sibling in parent.children.values() if sibling.index is not None}
+    if len(numbered) > 1 and child.stem and child.kin <= 12:
+        together = min(stage(stem) for stem in numbered if stem)
+        if base - together < 12:
+            return (together, child.index + (base - together) / 100, child.token)
+    return (base, float(child.index), child.token)

@@ -1,0 +1,180 @@
+"""Shape evidence: which units can be the same tensor, and whether this pair of listings transposes its matrices."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import NamedTuple
+
+from rapidfuzz import fuzz
+
+from wmtui.core.matching.tree import FREE_LEAVES, Tree, is_float
+from wmtui.core.proposal import Transform
+
+Shape = tuple[int, ...]
+
+
+class Fit(NamedTuple):
+    """How well two units fit by shape alone.
+
+    Attributes:
+        factor: 0 (cannot be) to 1.
+        transform: of the unit's main tensor.
+        leaves: leaf classes that pair, as (source leaf, target leaf); the main ones first.
+    """
+
+    factor: float
+    transform: Transform
+    leaves: tuple[tuple[str, str], ...]
+
+
+NO_FIT = Fit(0.0, Transform.NONE, ())
+
+
+def squeezed(shape: Shape) -> Shape:
+    """The shape without dimensions of length one."""
+    return tuple(d for d in shape if d != 1)
+
+
+class Shapes:
+    """Shape compatibility of the units of two trees.
+
+    The transpose mode is decided once: for each unordered pair of lengths, count the units that could pair as they
+    are and as transposes, keyed by the bias's length too, since that tells which axis is the output.
+
+    Args:
+        allow_transforms: also pair transposed and reshaped tensors.
+    """
+
+    def __init__(self, source: Tree, target: Tree, allow_transforms: bool = True) -> None:
+        self.source = source
+        self.target = target
+        self.allow_transforms = allow_transforms
+        self._modes: Counter[Shape] = Counter()
+        self._overall = 0
+        self._mixed: frozenset[Shape] = frozenset()
+        self._shape_fits: dict[tuple[Shape, Shape], tuple[float, Transform]] = {}
+        self._fits: dict[tuple[int, int], Fit] = {}
+        self._signatures: dict[object, int] = {}
+        self._kinds = (self._classify(source), self._classify(target))
+        if allow_transforms:
+            self._decide_modes()
+
+    def _classify(self, tree: Tree) -> list[int]:
+        """A number per unit that units with equal leaves share."""
+        specs, numbers = tree.specs, self._signatures
+        return [
+            numbers.setdefault(
+                (main, tuple((leaf, specs[row].shape, is_float(specs[row].dtype)) for leaf, row in leaves.items())),
+                len(numbers),
+            )
+            for main, leaves in zip(tree.main, tree.leaves, strict=True)
+        ]
+
+    def _decide_modes(self) -> None:
+        ours, theirs = _matrices(self.source), _matrices(self.target)
+        seen: defaultdict[Shape, list[int]] = defaultdict(lambda: [0, 0, 0])
+        for (shape, bias), count in ours.items():
+            same = min(count, theirs.get((shape, bias), 0))
+            turned = min(count, theirs.get((shape[::-1], bias), 0))
+            lengths = (min(shape), max(shape))
+            self._modes[lengths] += turned - same
+            self._overall += turned - same
+            tally = seen[lengths]
+            tally[0] += count
+            tally[1] += same
+            tally[2] += turned
+        self._mixed = frozenset(
+            k for k, (all_, same, turned) in seen.items() if same and turned and same + turned <= all_
+        )
+
+    def transposes(self, shape: Shape) -> bool:
+        """Whether matrices of these lengths are kept transposed on the other side."""
+        return (self._modes.get((min(shape), max(shape)), 0) or self._overall) > 0
+
+    def of_shapes(self, a: Shape, b: Shape) -> tuple[float, Transform]:
+        """Factor 0 to 1 and transform for a tensor of shape ``a`` to become one of shape ``b``."""
+        found = self._shape_fits.get((a, b))
+        if found is None:
+            found = self._shape_fits[a, b] = self._judge(a, b)
+        return found
+
+    def _judge(self, a: Shape, b: Shape) -> tuple[float, Transform]:
+        if not self.allow_transforms:
+            return (1.0, Transform.NONE) if a == b else (0.0, Transform.NONE)
+        matrices = len(a) == len(b) == 2 and min(a, default=0) > 1 and min(b, default=0) > 1
+        mixed = matrices and (min(a), max(a)) in self._mixed
+        if a == b:
+            if matrices and self.transposes(a) and not mixed:
+                return (0.97, Transform.TRANSPOSE) if a[0] == a[1] else (0.6, Transform.NONE)
+            return 1.0, Transform.NONE
+        if matrices and a == b[::-1]:
+            return (0.95 if mixed else 0.97 if self.transposes(a) else 0.3), Transform.TRANSPOSE
+        short_a, short_b = squeezed(a), squeezed(b)
+        if short_a == short_b:
+            return 0.95, Transform.RESHAPE
+        if len(a) == len(b) and sorted(a) == sorted(b):
+            return 0.6, Transform.TRANSPOSE
+        if len(short_a) == len(short_b) == 2 and short_a == short_b[::-1]:
+            return 0.5, Transform.TRANSPOSE
+        if len(short_a) != len(short_b):
+            return (0.75 if short_a and short_b and short_a[0] == short_b[0] else 0.5), Transform.RESHAPE
+        return 0.0, Transform.NONE
+
+    def fit(self, i: int, j: int) -> Fit:
+        """How source unit ``i`` fits target unit ``j``; they have equal numbers of elements."""
+        key = (self._kinds[0][i], self._kinds[1][j])
+        found = self._fits.get(key)
+        if found is None:
+            found = self._fits[key] = self._fit(i, j)
+        return found
+
+    def _fit(self, i: int, j: int) -> Fit:
+        source, target = self.source, self.target
+        main_a, main_b = source.main[i], target.main[j]
+        factor, transform = self.of_shapes(source.shapes[i], target.shapes[j])
+        if not factor:
+            return NO_FIT
+        ours, theirs = source.leaves[i], target.leaves[j]
+        spec_a, spec_b = source.specs[ours[main_a]], target.specs[theirs[main_b]]
+        if is_float(spec_a.dtype) != is_float(spec_b.dtype):
+            return NO_FIT
+        if main_a != main_b:
+            factor *= 0.15
+        pairs = [(main_a, main_b)]
+        open_a = [leaf for leaf in ours if leaf != main_a]
+        open_b = [leaf for leaf in theirs if leaf != main_b]
+        for leaf in [leaf for leaf in open_a if leaf in open_b]:
+            a, b = source.specs[ours[leaf]].shape, target.specs[theirs[leaf]].shape
+            if a != b and not (self.allow_transforms and squeezed(a) == squeezed(b)):
+                return NO_FIT
+            pairs.append((leaf, leaf))
+            open_a.remove(leaf)
+            open_b.remove(leaf)
+        for leaf in [leaf for leaf in open_a if leaf in open_a]:
+            spec = source.specs[ours[leaf]]
+            near = [
+                other
+                for other in open_b
+                if ("x:" in (leaf[:2], other[:2]))
+                and target.specs[theirs[other]].shape == spec.shape
+                and target.specs[theirs[other]].dtype == spec.dtype
+            ]
+            if near:
+                best = max(near, key=lambda other: fuzz.ratio(other, leaf))
+                pairs.append((leaf, best))
+                open_a.remove(leaf)
+                open_b.remove(best)
+                factor *= 0.95
+        for leaf in (*open_a, *open_b):
+            factor *= 0.97 if leaf in FREE_LEAVES else 0.9 if leaf[:2] == "x:" else 0.7
+        return Fit(factor, transform, tuple(pairs))
+
+
+def _matrices(tree: Tree) -> Counter[tuple[Shape, int | None]]:
+    """Oblong weight matrices by shape and by the length of the bias beside them."""
+    found: Counter[tuple[Shape, int | None]] = Counter()
+    for leaves, main, shape in zip(tree.leaves, tree.main, tree.shapes, strict=True):
+        if main == "weight" and len(shape) == 2 and shape[0] != shape[1] and min(shape) > 1:
+            bias = tree.specs[leaves["bias"]].shape if "bias" in leaves else ()
+            found[shape, bias[0] if len(bias) == 1 else None] += 1
+    return found

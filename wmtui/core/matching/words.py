@@ -1,0 +1,85 @@
+"""Taking names apart into canonical words (:func:`words`), and how alike two words are (:func:`alike`)."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from rapidfuzz import fuzz
+
+from wmtui.core.matching.vocabulary import BINDING, COMPOUNDS, ORDINALS, PHRASES, RELATED, SYNONYMS
+
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+[a-z]*|[^\W0-9_A-Za-z]+")
+_MOST_WORDS = 40
+_KNOWN = frozenset(SYNONYMS) | frozenset(COMPOUNDS) | frozenset(BINDING)
+
+
+def _divide(word: str) -> tuple[str, ...]:
+    """A compound written as one word, where both halves are known (``patchembed``); else the word itself."""
+    if word in _KNOWN or not 5 <= len(word) <= 24:
+        return (word,)
+    for cut in range(len(word) - 2, 1, -1):
+        head, tail = word[:cut], word[cut:]
+        if len(head) >= 2 and len(tail) >= 3 and head in _KNOWN and tail in _KNOWN and len(head) + len(tail) >= 6:
+            return (head, tail)
+    return (word,)
+
+
+@lru_cache(maxsize=65536)
+def words(name: str) -> tuple[str, ...]:
+    """Canonical words of one segment of a path, without its trailing index.
+
+    ``post_attention_layernorm`` gives ``("post:attn", "norm")``; an ordinal word gives ``#0``, ``#1``.
+    """
+    text = name
+    for spelling, joined in PHRASES:
+        if spelling in text:
+            text = text.replace(spelling, joined)
+    found: list[str] = []
+    pending = ""
+    parts = [half for part in _PARTS.findall(text)[:_MOST_WORDS] for half in _divide(part.lower())]
+    for part in parts:
+        if part in BINDING:
+            pending = BINDING[part]
+            continue
+        if part in ORDINALS:
+            found.append(f"#{ORDINALS[part]}")
+            continue
+        for word in COMPOUNDS.get(part) or ((SYNONYMS.get(part, part),) if part not in COMPOUNDS else ()):
+            if pending and word != "norm":
+                found.append(f"{pending}:{word}")
+                pending = ""
+            else:
+                found.append(word)
+    if pending:
+        found.append(pending)
+    return tuple(found)
+
+
+def _related(a: str, b: str) -> float:
+    return RELATED.get((a, b)) or RELATED.get((b, a)) or 0.0
+
+
+@lru_cache(maxsize=262144)
+def alike(a: str, b: str) -> float:
+    """How alike two canonical words are, 0 to 1: equal, related, prefix, contained, or few letters changed."""
+    if a == b:
+        return 1.0
+    if a[0] == "#" or b[0] == "#":
+        if a[0] == b[0] == "#":
+            return 0.4 if abs(int(a[1:]) - int(b[1:])) == 1 else 0.0
+        if {a, b} in ({"#0", "pre"}, {"#1", "post"}):
+            return 0.8
+        return 0.0
+    related = _related(a, b)
+    if related or ":" in a or ":" in b:
+        return related
+    short, long = sorted((len(a), len(b)))
+    if short >= 3 and (a.startswith(b) or b.startswith(a)):
+        return 0.85
+    if short >= 4 and (a in b or b in a):
+        return 0.7
+    if short >= 4 and long <= 40:
+        ratio = fuzz.ratio(a, b) / 100
+        return 0.8 * ratio if ratio > 0.72 else 0.0
+    return 0.0
