@@ -9,12 +9,20 @@ from types import TracebackType
 
 from wmtui.errors import FormatError, InputError, MissingError
 
+_AGAIN = "copy or download it again; make sure that nothing is still writing it"
+
 
 class RegularFile:
-    """A regular file that is open for reading at any offset.
+    """A regular file that is open for reading at any offset, or a part of one that is read as if it were a file.
+
+    Args:
+        path: the file.
+        start: where the part begins.
+        length: its bytes; ``None`` for all up to the end of the file.
 
     Attributes:
         path: as it was given.
+        start: the byte of the file at which offsets begin to count.
         size: in bytes, when it was opened.
 
     Raises:
@@ -22,8 +30,9 @@ class RegularFile:
         InputError: it is no regular file, or may not be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: int = 0, length: int | None = None) -> None:
         self.path = path
+        self.start = start
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         try:
             check_kind(path, path.stat())
@@ -33,16 +42,23 @@ class RegularFile:
         try:
             info = os.fstat(self._fd)
             check_kind(path, info)
+            if length is not None and start + length > info.st_size:
+                raise FormatError(f"{path}: the file ends before its byte {start + length}", _AGAIN)
         except BaseException:
             os.close(self._fd)
             raise
-        self.size = info.st_size
+        self.size = info.st_size - start if length is None else length
 
     def __enter__(self) -> RegularFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         os.close(self._fd)
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor, for copies inside the kernel."""
+        return self._fd
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes.
@@ -53,14 +69,11 @@ class RegularFile:
         pieces = []
         while length > 0:
             try:
-                piece = os.pread(self._fd, min(length, 1 << 30), offset)
+                piece = os.pread(self._fd, min(length, 1 << 30), self.start + offset)
             except OSError as e:
                 raise access_error(self.path, e) from e
             if not piece:
-                raise FormatError(
-                    f"{self.path}: the file ends before its byte {offset + length}",
-                    "copy or download it again; make sure that nothing is still writing it",
-                )
+                raise FormatError(f"{self.path}: the file ends before its byte {self.start + offset + length}", _AGAIN)
             pieces.append(piece)
             offset += len(piece)
             length -= len(piece)

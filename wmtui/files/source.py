@@ -2,7 +2,7 @@
 
 `wmtui.files.open.open_side` makes one; the writer and the readers of tensor data use it. One subclass a layout:
 
-* `wmtui.files.safetensors_header.SafetensorsSource`: single files and shards;
+* `wmtui.files.safetensors_source.SafetensorsSource`: single files and shards;
 * `wmtui.files.torch_source.TorchSource`: zip, legacy and tar files of ``torch.save``, and shards of them;
 * `wmtui.files.dcp.DcpSource`: PyTorch Distributed Checkpoint folders;
 * `wmtui.files.listing_json.ListingSource` and `wmtui.files.models.ModelSource`: no bytes at all.
@@ -48,6 +48,13 @@ class Place(msgspec.Struct, frozen=True):
     compressed: bool = False
 
 
+class Piece(NamedTuple):
+    """A part of a tensor that lies in one place; ``offsets`` is its first element's place in the whole."""
+
+    offsets: tuple[int, ...]
+    place: Place
+
+
 class Source(ABC):
     """The files behind a side.
 
@@ -68,6 +75,11 @@ class Source(ABC):
         Raises:
             InputError: no such tensor, or its data do not lie in a file as plain elements.
         """
+
+    def pieces(self, key: str) -> tuple[Piece, ...]:
+        """The parts of a tensor, for formats that spread one over several places; see `place` for the errors."""
+        place = self.place(key)
+        return (Piece((0,) * len(place.shape), place),)
 
 
 class OpenedSide(NamedTuple):

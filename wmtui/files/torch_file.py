@@ -43,6 +43,7 @@ class TorchFile:
         directory: for zips only.
         storages: for the old formats, (offset, bytes) of each storage by its key.
         notes: what is odd about it, one line each.
+        start: where it begins, for one that is part of a larger file.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class TorchFile:
     directory: ZipDirectory | None = None
     storages: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    start: int = 0
 
     def missing_storage(self, ref: StorageRef) -> bool:
         """Whether the file lacks a storage, or holds less of it than the pickle says."""
@@ -85,7 +87,7 @@ class TorchFile:
         offset, nbytes, name, packed = self._storage(ref)
         extra = nbytes_of(ref.dtype, ref.offset) or 0
         return Place(
-            self.path, offset + extra, nbytes - extra, name, tensor.dtype, tensor.shape, tensor.strides,
+            self.path, self.start + offset + extra, nbytes - extra, name, tensor.dtype, tensor.shape, tensor.strides,
             tensor.storage_offset, self.byteorder, packed,
         )  # fmt: skip
 
@@ -94,7 +96,7 @@ class TorchFile:
             offset, nbytes = self.storages[ref.key]
             return offset, nbytes, ref.key, False
         member = self.directory.members[self.member_name(ref)]
-        with RegularFile(self.path) as file:
+        with RegularFile(self.path, self.start, self.size) as file:
             return data_offset(file, member), member.stored, member.name, member.method == DEFLATED
 
 
@@ -106,14 +108,19 @@ def read_torch_file(path: Path) -> TorchFile:
         UnsafeError: reading it would exhaust the machine.
         InputError: it cannot be read.
     """
-    with RegularFile(path) as file:
+    return read_torch_part(path, 0, None)
+
+
+def read_torch_part(path: Path, start: int, length: int | None) -> TorchFile:
+    """The same for a part of a larger file, such as a chunk of a distributed checkpoint."""
+    with RegularFile(path, start, length) as file:
         head = file.read_at(0, min(512, file.size))
         if head.startswith(b"PK"):
             return _read_zip(file)
         if head.startswith(HEAD) or is_tar(head):
             form: Form = "tar" if is_tar(head) else "legacy"
             read = read_tar(file) if form == "tar" else read_legacy(file)
-            return TorchFile(path, file.size, form, read.graph, read.byteorder, storages=read.storages)
+            return TorchFile(path, file.size, form, read.graph, read.byteorder, storages=read.storages, start=start)
         if file.size > MAX_PICKLE:
             raise UnsafeError(
                 f"{path}: a pickle of {file.size:,} bytes is more than is read whole",
@@ -139,7 +146,7 @@ def _read_zip(file: RegularFile) -> TorchFile:
     scripted = f"{top}constants.pkl" in members and any(name.startswith(f"{top}code/") for name in members)
     made = TorchFile(
         path, file.size, "torchscript" if scripted else "zip", read_pickle(data, f"{path} (data.pkl)"),
-        "big" if big else "little", top, directory,
+        "big" if big else "little", top, directory, start=file.start,
     )  # fmt: skip
     absent = sorted({ref.key for ref in map(storage_of, made.graph.persistents) if ref and made.missing_storage(ref)})
     if absent:
