@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -13,6 +13,9 @@ from .plan import Unmapped
 from .proposal import Facts, Proposal
 from .session import Session
 from .tensor_stats import ScanResult, TensorStats
+
+if TYPE_CHECKING:
+    from .matching.options import MatchOptions
 
 SideName = Literal["source", "target"]
 
@@ -64,11 +67,21 @@ class JournalPort(Protocol):
             WriteError: it could not be written; it is kept and tried again with the next one.
         """
 
+    def start_afresh(self) -> None:
+        """Put the earlier decisions aside; what is appended from now on begins a new journal.
+
+        Raises:
+            WriteError: it could not.
+        """
+
 
 class MatchPort(Protocol):
     """Runs the matcher for the two sides of the session; called in a worker."""
 
     def __call__(self, facts: Facts, progress: ProgressCall, cancelled: CancelledCall) -> Proposal: ...
+
+    def tune(self, options: MatchOptions) -> None:
+        """Work with other options from the next call on."""
 
 
 class SavePreview(msgspec.Struct, frozen=True):
