@@ -18,6 +18,8 @@ from .text import to_ascii
 DARK, LIGHT, ANSI_DARK, ANSI_LIGHT = "wmtui-dark", "wmtui-light", "wmtui-ansi-dark", "wmtui-ansi-light"
 
 _ANSI_VARIABLES = {
+    "ansi-background": "ansi_default",
+    "ansi-foreground": "ansi_default",
     "border": "ansi_default",
     "border-blurred": "ansi_bright_black",
     "block-cursor-foreground": "ansi_default",
