@@ -285,13 +285,30 @@ def module_listing(module: nn.Module, name: str = "", order: Mapping[str, int] |
     """
     import torch
 
+    state = module.state_dict(keep_vars=True)
+    kinds: dict[str, Kind] = {
+        key: "parameter" if isinstance(value, torch.nn.Parameter) else "buffer" for key, value in state.items()
+    }
+    return state_listing(state, name or type(module).__name__, kinds, order)
+
+
+def state_listing(
+    state: Mapping[str, Any], name: str, kinds: Mapping[str, Kind] | None = None, order: Mapping[str, int] | None = None
+) -> Listing:
+    """The tensors of a state dict in memory, in its order; what is no tensor is left out.
+
+    Args:
+        kinds: key -> kind, where it is known.
+        order: key -> place in the execution order.
+    """
+    import torch
+
     firsts: dict[object, str] = {}
     specs = []
-    state = module.state_dict(keep_vars=True)
     for key, value in state.items():
         if not isinstance(value, torch.Tensor):
             continue
-        kind: Kind = "parameter" if isinstance(value, torch.nn.Parameter) else "buffer"
+        kind = (kinds or {}).get(key)
         dtype = str(value.dtype).removeprefix("torch.")
         if torch.nn.parameter.is_lazy(value):
             specs.append(TensorSpec(key, (), dtype, kind, None, None, type(value).__name__))
@@ -303,7 +320,7 @@ def module_listing(module: nn.Module, name: str = "", order: Mapping[str, int] |
                 None if first == key else first, _type_name(value), None, (order or {}).get(key),
             )
         )  # fmt: skip
-    return Listing(name or type(module).__name__, specs)
+    return Listing(name, specs)
 
 
 def _identity(tensor: torch.Tensor) -> object:

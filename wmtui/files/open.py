@@ -68,7 +68,7 @@ def open_side(spec: SideSpec, *, progress: Progress | None = None) -> OpenedSide
         opened = open_model(spec)
     else:
         raise _nothing_there(path)
-    return opened._replace(side=_restrict(opened.side))
+    return opened._replace(side=restrict(opened.side))
 
 
 def _silent(done: int, total: int) -> None:
@@ -237,7 +237,7 @@ def _with(side: Side, **changes: object) -> Side:
     return made
 
 
-def _restrict(side: Side) -> Side:
+def restrict(side: Side) -> Side:
     """Keep what the prefix and the buffers' setting choose.
 
     Raises:
