@@ -105,6 +105,18 @@ def report_pair(
     )
 
 
+def explained(proposal: Proposal) -> dict[tuple[str, str], Candidate]:
+    """(source key, target key) -> the candidate with its reasons; the pairs of one rule share those of the first."""
+    found: dict[tuple[str, str], Candidate] = {}
+    for rule in proposal.rules:
+        pairs = rule.pairs()
+        source, target = pairs[0]
+        for candidate in proposal.candidates(source, 2):
+            if candidate.target == target:
+                found.update(dict.fromkeys(pairs, candidate))
+    return found
+
+
 def build_report(
     source: Listing,
     target: Listing,
