@@ -12,7 +12,7 @@ from wmtui.core.proposal import Facts, Proposal, Score
 from wmtui.core.scores import composite, shape_score
 
 if TYPE_CHECKING:
-    from wmtui.core.matching.options import MatchOptions
+    from wmtui.core.match_options import MatchOptions
 
 STRATEGIES = ("best_match", "conservative", "shape_only")
 CONSERVATIVE_THRESHOLD = 0.75

@@ -12,8 +12,8 @@ import gc
 from collections.abc import Callable
 
 from wmtui.core.listing import Listing
+from wmtui.core.match_options import MatchOptions
 from wmtui.core.matching.engine import Engine
-from wmtui.core.matching.options import MatchOptions
 from wmtui.core.matching.state import Switches
 from wmtui.core.proposal import Facts, Proposal
 

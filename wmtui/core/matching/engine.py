@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from wmtui.core.listing import Listing
+from wmtui.core.match_options import MatchOptions
 from wmtui.core.matching.explain import Explainer
 from wmtui.core.matching.given import Given, sort_out, unit_pairs
-from wmtui.core.matching.options import MatchOptions
 from wmtui.core.matching.rescue import rescue
 from wmtui.core.matching.rules import make_rules
 from wmtui.core.matching.scopes import LEAST_CONFIDENCE, Solution, Solver
