@@ -1,0 +1,49 @@
+"""What both apps are: our looks, fitted to the terminal; signals that end them cleanly; text for the clipboard."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+from textual.app import App
+
+from .terminal import Terminal, read_terminal
+from .theme import dress
+
+INTERRUPTED = 130
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGTERM") if hasattr(signal, name))
+
+
+class TerminalApp(App[None]):
+    """An app of ours; ``run()`` it with ``mouse=app.terminal.mouse``, then ``return_code`` is the exit status.
+
+    Args:
+        terminal: what the terminal can do; read off the environment where it is not given.
+    """
+
+    TITLE = "wmtui"
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    CSS = "Screen { background: $background; } ModalScreen { background: transparent; }"
+
+    def __init__(self, terminal: Terminal | None = None) -> None:
+        self.terminal = terminal or read_terminal(os.environ, getattr(sys.stdout, "encoding", None))
+        super().__init__(ansi_color=not self.terminal.colour or None)
+        dress(self, self.terminal)
+
+    def on_mount(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self.leave)
+        # After Ctrl+Z and fg the screen would stay blank.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
+
+    def leave(self) -> None:
+        """End at once and cleanly."""
+        self.exit(return_code=INTERRUPTED)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Hand text to the terminal's clipboard (OSC 52); lone surrogates of broken names as question marks."""
+        super().copy_to_clipboard(text.encode("utf-8", "replace").decode("utf-8"))

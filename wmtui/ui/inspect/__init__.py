@@ -1,0 +1,1 @@
+"""Looking into one file, or into two of them side by side."""
