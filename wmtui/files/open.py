@@ -5,12 +5,13 @@ Only headers and metadata are read, nothing in a file is run, and no file needs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from wmtui.core.listing import Listing, TensorSpec
+from wmtui.core.ports import Progress, ProgressCall
 from wmtui.core.side import EMPTY, Content, Side, SideSpec
 from wmtui.errors import FormatError, KeyMissingError, MissingError
 from wmtui.files.contents import content_tree
@@ -25,9 +26,6 @@ from wmtui.files.source import OpenedSide
 from wmtui.files.torch_file import FORM_NAMES, read_torch_file
 from wmtui.files.torch_source import TorchPart, TorchSource, weights_of
 from wmtui.files.unwrap import choose, find_weights
-
-Progress = Callable[[int, int], None]
-"""Called with (done, all) while several files are opened; may raise `wmtui.errors.Cancelled`."""
 
 _BATCH_NORM = ("running_mean", "running_var", "num_batches_tracked")
 _FOREIGN = (
@@ -44,12 +42,12 @@ _FOREIGN = (
 )
 
 
-def open_side(spec: SideSpec, *, progress: Progress | None = None) -> OpenedSide:
+def open_side(spec: SideSpec, *, progress: ProgressCall | None = None) -> OpenedSide:
     """Open a checkpoint file or folder, a listing, or a model.
 
     Args:
         spec: what the user asked for.
-        progress: told about shards.
+        progress: told about shards; may raise `wmtui.errors.Cancelled`.
 
     Raises:
         InputError: of one kind or another, each with a remedy; see `wmtui.errors`.
@@ -71,7 +69,7 @@ def open_side(spec: SideSpec, *, progress: Progress | None = None) -> OpenedSide
     return opened._replace(side=restrict(opened.side))
 
 
-def _silent(done: int, total: int) -> None:
+def _silent(progress: Progress) -> None:
     """Progress that nobody watches."""
 
 
@@ -83,7 +81,7 @@ def _nothing_there(path: Path) -> MissingError:
     )
 
 
-def _open_path(path: Path, spec: SideSpec, progress: Progress) -> OpenedSide:
+def _open_path(path: Path, spec: SideSpec, progress: ProgressCall) -> OpenedSide:
     name = path.resolve().name if path.name in ("", ".", "..") else path.name
     file = path
     if path.is_dir():
@@ -130,7 +128,7 @@ def _kind(path: Path) -> str:
     raise FormatError(f"{path} is no checkpoint that wmtui knows", "name a checkpoint of torch.save or safetensors")
 
 
-def _open_json(path: Path, file: Path, name: str, spec: SideSpec, progress: Progress) -> OpenedSide:
+def _open_json(path: Path, file: Path, name: str, spec: SideSpec, progress: ProgressCall) -> OpenedSide:
     with RegularFile(file) as opened:
         head = opened.read_at(0, min(1 << 16, opened.size))
         size = opened.size
@@ -167,7 +165,7 @@ def _safetensors_side(
     return OpenedSide(side, source)
 
 
-def _open_shards(path: Path, index: ShardIndex, name: str, spec: SideSpec, progress: Progress) -> OpenedSide:
+def _open_shards(path: Path, index: ShardIndex, name: str, spec: SideSpec, progress: ProgressCall) -> OpenedSide:
     shards = index.shards
     contents = Content(
         "dict", f"{index.path.name}", tuple((key, Content("value", str(v)[:200])) for key, v in index.metadata.items())
@@ -175,7 +173,7 @@ def _open_shards(path: Path, index: ShardIndex, name: str, spec: SideSpec, progr
     if all(_kind(shard) == "safetensors" for shard in shards):
         headers = []
         for done, shard in enumerate(shards):
-            progress(done, len(shards))
+            progress(Progress(f"reading {shard.name}", done, len(shards)))
             headers.append(read_header(shard))
         notes = check_complete(index, {header.path: header.entries.keys() for header in headers})
         safetensors = SafetensorsSource(path, headers, index.path, tuple(index.weight_map))
@@ -184,7 +182,7 @@ def _open_shards(path: Path, index: ShardIndex, name: str, spec: SideSpec, progr
     parts = []
     more: list[str] = []
     for done, shard in enumerate(shards):
-        progress(done, len(shards))
+        progress(Progress(f"reading {shard.name}", done, len(shards)))
         file = read_torch_file(shard)
         weights, _, found = weights_of(file, spec.weights_key)
         parts.append(TorchPart(file, weights))
