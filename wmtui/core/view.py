@@ -1,0 +1,111 @@
+"""What a pane of the review shows: the rows of its side, by status, with counts that stay true."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+
+from .groups import Group
+from .listing import Listing
+from .session import Status
+from .table import GroupTable, Order
+
+STATUSES = tuple(Status)
+CODE = {status: code for code, status in enumerate(STATUSES)}
+_WIDTH = len(STATUSES)
+
+
+class PaneView(GroupTable):
+    """The rows of one side of a review.
+
+    Args:
+        listing: the side's tensors.
+        groups: its groups, and the group of each place.
+        of_key: likewise.
+        status_of: the status of a place.
+        certainty: how sure the pair of a place is, for the order of rows; asked when they are sorted.
+
+    Attributes:
+        facet: the only status that is shown; ``None`` for all of them.
+        codes: the status of each place, as its place in STATUSES.
+    """
+
+    def __init__(
+        self,
+        listing: Listing,
+        groups: Sequence[Group],
+        of_key: Sequence[int],
+        status_of: Callable[[int], Status],
+        certainty: Callable[[int], float],
+    ) -> None:
+        self._status_of = status_of
+        self._certainty = certainty
+        self.facet: Status | None = None
+        super().__init__(listing, groups, of_key)
+        self._look(groups, of_key)
+
+    # ---- what changes it
+
+    def regroup(self, groups: Sequence[Group], of_key: Sequence[int]) -> None:
+        """Take other groups, and every status anew; what was expanded stays so where a group has the same keys."""
+        old = {self.groups[g].members for g in self.expanded}
+        self.groups = groups
+        self.of_key = of_key
+        self.expanded = {g for g, group in enumerate(groups) if group.members in old} if old else set()
+        self._shapes.clear()
+        self._look(groups, of_key)
+        self._sorted_groups = None
+        self.refresh()
+
+    def _look(self, groups: Sequence[Group], of_key: Sequence[int]) -> None:
+        code_of = CODE
+        self.codes = bytearray(code_of[self._status_of(place)] for place in range(len(self.listing)))
+        self._counts = array("l", bytes(array("l").itemsize * _WIDTH * len(groups)))
+        for place, code in enumerate(self.codes):
+            self._counts[of_key[place] * _WIDTH + code] += 1
+        self._groups_with = [sum(1 for count in self._counts[code::_WIDTH] if count) for code in range(_WIDTH)]
+
+    def update(self, places: Iterable[int]) -> list[tuple[int, int, int]]:
+        """Look at the statuses of these places again; the rows change where a facet is chosen.
+
+        Returns:
+            (place, old code, new code) of those that changed.
+        """
+        changed: list[tuple[int, int, int]] = []
+        counts = self._counts
+        for place in places:
+            new = CODE[self._status_of(place)]
+            old = self.codes[place]
+            if new == old:
+                continue
+            changed.append((place, old, new))
+            self.codes[place] = new
+            at = self.of_key[place] * _WIDTH
+            counts[at + old] -= 1
+            self._groups_with[old] -= counts[at + old] == 0
+            counts[at + new] += 1
+            self._groups_with[new] += counts[at + new] == 1
+        if changed and self.facet is not None:
+            self.refresh()
+        return changed
+
+    def choose_facet(self, facet: Status | None) -> None:
+        """Show only keys with this status, or all."""
+        self.facet = facet
+        self.choose(None if facet is None else CODE[facet])
+
+    # ---- what stands
+
+    def group_counts(self, group: int) -> dict[Status, int]:
+        """How many keys of a group have each status, without those that none has."""
+        at = group * _WIDTH
+        return {status: n for status, n in zip(STATUSES, self._counts[at : at + _WIDTH], strict=True) if n}
+
+    def facet_counts(self) -> dict[Status, int]:
+        """How many groups hold a key of each status."""
+        return dict(zip(STATUSES, self._groups_with, strict=True))
+
+    # ---- rows
+
+    def _value(self) -> Callable[[int], float | str]:
+        return self._certainty if self.order is Order.CERTAINTY else super()._value()

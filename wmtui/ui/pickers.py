@@ -1,0 +1,205 @@
+"""Choosing a target by typing: all of them, those that fit in shape first, the others with the reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import msgspec
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from wmtui.core.align import align
+from wmtui.core.listing import TensorSpec
+from wmtui.core.plan import transform_between
+from wmtui.core.proposal import Transform
+from wmtui.core.review import Review
+from wmtui.core.search import Finder
+
+from .lines import Part, RowList
+from .text import clip, fit, shape_text, shorten
+
+MOST = 500
+"""Rows that are ranked and shown; nobody scrolls further, they type on."""
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """A target or a target group that can be picked.
+
+    Attributes:
+        name: what is shown and searched.
+        target: the place that is handed back.
+        keys: number of keys that it stands for.
+        reason: why it cannot be picked; empty where it can.
+        transform: what its shape takes.
+    """
+
+    name: str
+    target: int
+    keys: int
+    reason: str
+    transform: Transform
+
+
+class Found(RowList):
+    """The entries that the words find."""
+
+    DEFAULT_CSS = "Found { height: 1fr; padding: 0 1; }"
+
+    def __init__(self, review: Review, lead: int, entries: Sequence[Entry]) -> None:
+        super().__init__(id="found")
+        self.review = review
+        self.lead = lead
+        self.entries = entries
+        self.shown: Sequence[int] = range(min(len(entries), MOST))
+
+    def count(self) -> int:
+        return len(self.shown)
+
+    def title(self, cells: int) -> Iterable[Part]:
+        spec = self.review.source.tensors[self.lead]
+        shape = shape_text(spec.shape)
+        return [("New target for ", None), (shorten(spec.key, cells - 17 - len(shape)), None), (f"  {shape}", None)]
+
+    def empty(self) -> str:
+        return "no target has these words"
+
+    def row(self, place: int, cells: int) -> Iterable[Part]:
+        looks, review = self.looks, self.review
+        entry = self.entries[self.shown[place]]
+        holder = review.session.holder(entry.target)
+        if entry.reason:
+            note = entry.reason
+        elif holder == self.lead:
+            note = "its target now"
+        elif holder >= 0:
+            note = f"{review.session.status(holder)} for {review.source.tensors[holder].key}"
+        else:
+            note = "" if entry.transform is Transform.NONE else str(entry.transform)
+        note_cells = min(36, cells // 3)
+        shape = clip(shape_text(review.target.tensors[entry.target].shape), 14).rjust(14)
+        keys = (f"{entry.keys}" if entry.keys > 1 else "").rjust(6)
+        name = fit(entry.name, max(8, cells - note_cells - 14 - 6 - 4))
+        style = looks.muted if entry.reason else None
+        return [(f"{name} {shape} {keys}  ", style), (shorten(note, note_cells), looks.muted)]
+
+
+class TargetPicker(ModalScreen[int | None]):
+    """Pick a target for a source key, or a target group for a source group; hands back the place for the key.
+
+    Args:
+        lead: the source key, or the one that speaks for the group.
+        places: all source keys that are to get a target.
+    """
+
+    DEFAULT_CSS = """
+    TargetPicker { align: center middle; }
+    TargetPicker > Vertical { width: 110; max-width: 98%; height: 80%; border: round $border; background: $background; }
+    TargetPicker Input { height: 1; border: none; padding: 0 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape", "close", "close"),
+        ("down", "move(1)", "down"),
+        ("up", "move(-1)", "up"),
+        ("pagedown", "move(10)", "page down"),
+        ("pageup", "move(-10)", "page up"),
+    ]
+
+    def __init__(self, review: Review, lead: int, places: Sequence[int]) -> None:
+        super().__init__()
+        self.review = review
+        self.entries = make_entries(review, lead, places)
+        self.found = Found(review, lead, self.entries)
+        self.finder = Finder(
+            [TensorSpec(entry.name, review.target.tensors[entry.target].shape) for entry in self.entries]
+        )
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Input(id="words", placeholder="type words of the target; Enter takes it, Esc gives up", compact=True)
+            yield self.found
+
+    def on_mount(self) -> None:
+        self.query_one("#words", Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.found.shown = self.find(event.value)
+        self.found.top = 0
+        self.found.go(0, quiet=True)
+
+    def find(self, text: str) -> Sequence[int]:
+        """Entries with all the words, the alike first; where no entry has them, the most similar."""
+        if not text.strip():
+            return range(min(len(self.entries), MOST))
+        from rapidfuzz import fuzz, process
+
+        names = [entry.name for entry in self.entries]
+        hits = self.finder.find(text)
+        if not hits:
+            ranked = process.extract(text, names, scorer=fuzz.partial_ratio, limit=50, score_cutoff=50)
+            hits = [place for _, _, place in ranked]
+            return sorted(hits, key=lambda place: bool(self.entries[place].reason))
+        if len(hits) <= MOST:
+            hits = sorted(hits, key=lambda place: (bool(self.entries[place].reason), -fuzz.ratio(text, names[place])))
+        return hits[:MOST]
+
+    def action_move(self, by: int) -> None:
+        self.found.go(self.found.cursor + by, quiet=True)
+
+    def on_input_submitted(self) -> None:
+        self.take()
+
+    def on_row_list_chosen(self) -> None:
+        self.take()
+
+    def take(self) -> None:
+        """Hand the entry under the cursor back, if it can be picked."""
+        if not self.found.shown:
+            return
+        entry = self.entries[self.found.shown[self.found.cursor]]
+        if entry.reason:
+            self.notify(entry.reason, severity="warning", markup=False)
+            return
+        self.dismiss(entry.target)
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+def make_entries(review: Review, lead: int, places: Sequence[int]) -> list[Entry]:
+    """The targets, or the target groups for several keys: candidates, other targets that fit, those that do not."""
+    wanted = review.source.tensors[lead].shape
+    tensors, targets = review.target.tensors, review.targets
+    fits: dict[tuple[int, ...], Transform | None] = {}
+    rank = {review.target.index[c.target]: n for n, c in enumerate(review.candidates(lead))}
+    found: list[tuple[tuple[int, int, int], Entry]] = []
+
+    def add(target: int, name: str, keys: int, order: int, best: int) -> None:
+        shape = tensors[target].shape
+        if shape not in fits:
+            fits[shape] = transform_between(wanted, shape)
+        transform = fits[shape]
+        reason = "" if transform is not None else "holds another number of elements"
+        level = 3 if transform is None else 0 if transform is Transform.NONE else 1
+        entry = Entry(name, target, keys, reason, transform or Transform.NONE)
+        found.append(((level, best, order), entry))
+
+    if len(places) == 1:
+        for place, spec in enumerate(tensors):
+            add(place, spec.key, 1, place, rank.get(place, len(rank)))
+    else:
+        for order, group in enumerate(targets.groups):
+            members = group.members
+            best = (
+                min((rank[t] for t in members if t in rank), default=len(rank)) if len(members) <= 2000 else len(rank)
+            )
+            target = members[0]
+            if len(members) == len(places) or best < len(rank):
+                target = next(
+                    (t for s, t, _ in align(review.source, places, review.target, members) if s == lead), target
+                )
+            add(target, group.name, len(members), order, best)
+    return [entry for _, entry in sorted(found, key=lambda item: item[0])]

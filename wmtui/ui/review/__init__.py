@@ -1,0 +1,1 @@
+"""The review's screen, its panes and the windows that it opens."""

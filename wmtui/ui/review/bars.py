@@ -1,0 +1,159 @@
+"""The lines above and below the panes: what is reviewed, the forecast, the statuses, the scope and the hints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+
+from wmtui.core.review import BARS, Review, Scope
+from wmtui.core.session import Status
+from wmtui.core.view import PaneView
+from wmtui.ui.actions import BY_ID
+from wmtui.ui.lines import Lines, Part, paint
+from wmtui.ui.review.panes import GLYPHS, percent
+from wmtui.ui.text import bar, clip, plural, shorten, width
+
+Tone = Literal["plain", "good", "warn", "bad"]
+FACETS: tuple[Status | None, ...] = (None, *Status)
+SCOPES = {Scope.KEY: "row", Scope.GROUP: "group", Scope.FILTER: "all shown"}
+HINTS = {
+    "source": ("accept", "choose", "reassign", "next_open", "save", "help"),
+    "candidates": ("enter", "choose", "explain", "next_pane", "escape", "help"),
+    "target": ("enter", "partner", "ignore", "facet", "next_pane", "help"),
+}
+"""The footer's hints by pane: six at most."""
+
+
+class Header(Lines):
+    """Three lines: the pair and what is left, the forecast, the statuses of the pane with the focus."""
+
+    DEFAULT_CSS = "Header { height: 3; dock: top; padding: 0 1; }"
+
+    class Picked(Message):
+        """A status was clicked."""
+
+        def __init__(self, facet: Status | None) -> None:
+            super().__init__()
+            self.facet = facet
+
+    def __init__(self, review: Review, names: tuple[str, str], *, id: str) -> None:
+        super().__init__(id=id)
+        self.review = review
+        self.names = names
+        self.view: PaneView = review.sources
+        self.work = ""
+        self.share = 0.0
+        self._facet_cells: list[tuple[int, int, Status | None]] = []
+
+    def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
+        return [paint(parts, cells) for parts in (self._first(cells), self._forecast(cells), self._facets())]
+
+    def _first(self, cells: int) -> list[Part]:
+        looks, review = self.looks, self.review
+        total = len(review.source)
+        if self.work:
+            right = f"{bar(self.share, 10)} {clip(self.work, 40)}"
+        else:
+            left = review.open_keys
+            right = (
+                f"reviewed {total - left}/{plural(total, 'key')}" if left else f"all {plural(total, 'key')} reviewed"
+            )
+        room = max(10, (cells - len("wmtui  ") - 4 - width(right) - 2) // 2)
+        source, target = (shorten(name, room) for name in self.names)
+        left_text = f"{source} → {target}"
+        gap = " " * max(2, cells - len("wmtui  ") - width(left_text) - width(right))
+        return [("wmtui", looks.accent + looks.strong), ("  " + left_text + gap, None), (right, looks.strong)]
+
+    def _forecast(self, cells: int) -> list[Part]:
+        looks, review = self.looks, self.review
+        if not review.matched:
+            return [("load_state_dict forecast comes with the proposal", looks.muted)]
+        lead = "load_state_dict forecast: " if cells >= 60 else "forecast: "
+        parts: list[Part] = [(lead, looks.muted)]
+        loads = not review.missing and not review.mismatched
+        for count, word in ((review.missing, "missing"), (0, "unexpected"), (review.mismatched, "mismatched")):
+            parts.append((f"{count} {word}  ", looks.warn if count else None))
+        return [*parts, ("✓ loads" if loads else "", looks.good)]
+
+    def _facets(self) -> list[Part]:
+        looks, view = self.looks, self.view
+        found = view.facet_counts()
+        counts = {facet: len(view.groups) if facet is None else found[facet] for facet in FACETS}
+        parts: list[Part] = []
+        self._facet_cells = []
+        at = 0
+        for facet in FACETS:
+            if facet in (Status.AMBIGUOUS, Status.REJECTED) and view is not self.review.sources:
+                continue
+            text = f"{facet or 'all'} {counts[facet]}"
+            shown = f"[{text}]" if facet == view.facet else f" {text} "
+            self._facet_cells.append((at, at + len(shown), facet))
+            at += len(shown)
+            style = looks.accent + looks.strong if facet == view.facet else None if counts[facet] else looks.muted
+            parts.append((shown, style))
+        return parts
+
+    def on_click(self, event: events.Click) -> None:
+        for start, end, facet in self._facet_cells:
+            if event.y == 2 and start <= event.x - self.gutter.left < end:
+                self.post_message(self.Picked(facet))
+
+
+class StatusLine(Lines):
+    """What happened last, and what a decision would be about."""
+
+    DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; }"
+
+    def __init__(self, review: Review, *, id: str) -> None:
+        super().__init__(id=id)
+        self.review = review
+        self.scope = Scope.KEY
+        self.places = 0
+        self.note = ""
+        self.text = ""
+        self.tone: Tone = "plain"
+
+    def say(self, text: str, tone: Tone = "plain") -> None:
+        """Show a message until the next."""
+        self.text, self.tone = text, tone
+        self.show()
+
+    def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
+        looks, review = self.looks, self.review
+        about = self.note or f"{SCOPES[self.scope]}: {plural(self.places, 'key')}"
+        right = f"{about}"
+        if review.matched:
+            _, keys = review.above()
+            right += f"  ( {percent(BARS[review.bar])} ) A: {plural(keys, 'key')}"
+        style = {"plain": None, "good": looks.good, "warn": looks.warn, "bad": looks.bad}[self.tone]
+        room = max(0, cells - len(right) - 2)
+        left = clip(self.text, room)
+        return [paint([(left, style), (" " * (cells - width(left) - len(right)), None), (right, looks.muted)], cells)]
+
+
+class Hints(Lines):
+    """The footer: at most six keys that matter here."""
+
+    DEFAULT_CSS = "Hints { height: 1; padding: 0 1; }"
+
+    def __init__(self, pane: Callable[[], str], *, id: str) -> None:
+        super().__init__(id=id)
+        self.pane = pane
+
+    def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
+        parts: list[Part] = []
+        for name in HINTS[self.pane()]:
+            action = BY_ID[name]
+            key = action.shown.split()[0]
+            title = "take" if name == "enter" else action.title
+            parts += [(key, self.looks.accent + self.looks.strong), (f" {title}   ", None)]
+        return [paint(parts, cells)]
+
+
+def glyph_legend() -> str:
+    """The signs of the statuses, for the help screen."""
+    return "   ".join(f"{glyph} {status}" for status, glyph in GLYPHS.items())

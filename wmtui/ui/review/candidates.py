@@ -1,0 +1,147 @@
+"""The pane of candidates: the targets that the matcher can imagine for the selected key, with scores and reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.style import Style
+from textual.strip import Strip
+
+from wmtui.core.proposal import Candidate, Transform
+from wmtui.core.review import Review
+from wmtui.core.session import Status
+from wmtui.ui.lines import Part, RowList, paint
+from wmtui.ui.review.panes import percent
+from wmtui.ui.text import bar, clip, fit, plural, safe, shape_text, shorten
+
+LIMIT = 9
+
+
+class CandidatesPane(RowList):
+    """Candidates of one source key, or of the key that speaks for a group."""
+
+    DEFAULT_CSS = "CandidatesPane { height: 9; padding: 0 1; }"
+
+    def __init__(self, review: Review, *, id: str) -> None:
+        super().__init__(id=id)
+        self.review = review
+        self.lead = -1
+        self.places: Sequence[int] = ()
+        self.found: tuple[Candidate, ...] = ()
+
+    def look_at(self, places: Sequence[int]) -> None:
+        """Show the candidates of these keys; none clears the pane."""
+        lead = self.review.leader(places) if places else -1
+        if lead != self.lead:
+            self.cursor = self.top = 0
+        self.lead = lead
+        self.places = places
+        self.found = self.review.candidates(lead, LIMIT) if lead >= 0 else ()
+        self.show()
+
+    def target_of(self, place: int) -> int:
+        """The target's place of a candidate."""
+        return self.review.target.index[self.found[place].target]
+
+    @property
+    def selected(self) -> Candidate | None:
+        return self.found[self.cursor] if self.cursor < len(self.found) else None
+
+    @property
+    def page(self) -> int:
+        return max(1, self.content_size.height - 2)
+
+    def count(self) -> int:
+        return len(self.found)
+
+    def title(self, cells: int) -> Iterable[Part]:
+        if self.lead < 0:
+            return [("Candidates", None)]
+        review = self.review
+        status = review.session.status(self.lead)
+        word = str(status)
+        if status is Status.PROPOSED:
+            word += f", confidence {percent(review.row_confidence(self.lead))}"
+        elif status is Status.ACCEPTED:
+            settled = review.session.settled(self.lead)
+            word = "assigned by you" if settled is not None and settled.by_user else "accepted"
+        left = "Candidates for "
+        right = f"  {word}"
+        if len(self.places) > 1:
+            right = f"  speaks for {plural(len(self.places), 'key')}, {word}"
+        if cells < len(left) + len(right) + 20:
+            left, right = "For ", f"  {word}"
+        name = shorten(review.source.tensors[self.lead].key, cells - len(left) - len(right))
+        return [(left, None), (name, None), (right, None)]
+
+    def empty(self) -> str:
+        if self.lead < 0:
+            return "choose a key"
+        if not self.review.matched:
+            return "candidates come when the matcher is done"
+        return "no target is as large: r searches all targets, i ignores the key"
+
+    def row(self, place: int, cells: int) -> Iterable[Part]:
+        looks, review = self.looks, self.review
+        candidate = self.found[place]
+        score = candidate.score
+        index = review.target.index[candidate.target]
+        partner = review.session.partner(self.lead) == index
+        wide = cells >= 110
+        marks = ">" if partner else " "
+        numbers = f" conf {percent(candidate.confidence)} score {percent(score.total)}"
+        parts: list[tuple[str, float]] = [("shape", score.shape), ("name", score.name), ("hierarchy", score.hierarchy)]
+        if not wide:
+            parts = [(label[0], value) for label, value in parts]
+        bars = "".join(f" {label} {bar(value, 4 if wide else 3)}" for label, value in parts)
+        reasons = self._reasons(candidate) if wide else ""
+        reason_cells = max(0, min(26, cells - 84)) if wide else 0
+        name_cells = cells - 4 - len(numbers) - len(bars) - (reason_cells + 1 if wide else 0)
+        good: Style = looks.good if partner else looks.muted
+        shown: list[Part] = [
+            (f"{marks}{place + 1} ", good),
+            (fit(self._target_name(index), max(name_cells, 8)) + " ", None),
+            (numbers, looks.accent if partner else None),
+            (bars, looks.muted),
+        ]
+        if wide:
+            shown.append((" " + clip(reasons, reason_cells), looks.muted))
+        return shown
+
+    def _target_name(self, target: int) -> str:
+        targets = self.review.targets
+        if len(self.places) > 1:
+            return targets.groups[targets.of_key[target]].name
+        return targets.listing.tensors[target].key
+
+    def _reasons(self, candidate: Candidate) -> str:
+        pro = [evidence.label for evidence in candidate.evidence if evidence.weight > 0]
+        contra = [evidence.label for evidence in candidate.evidence if evidence.weight < 0]
+        texts = []
+        if pro:
+            texts.append("why: " + ", ".join(pro))
+        if contra:
+            texts.append("why not: " + ", ".join(contra))
+        return "; ".join(texts)
+
+    def lines(self, cells: int, count: int) -> Sequence[Strip]:
+        found = list(super().lines(cells, count - 1))
+        found += [Strip.blank(cells)] * (count - 1 - len(found))
+        return [*found, paint([(self._story(cells), self.looks.muted)], cells)]
+
+    def _story(self, cells: int) -> str:
+        """One line about the candidate under the cursor."""
+        candidate = self.selected
+        if candidate is None or self.lead < 0:
+            return ""
+        review = self.review
+        index = review.target.index[candidate.target]
+        texts = [evidence.text for evidence in candidate.evidence if evidence.weight > 0][:3]
+        texts += ["but " + evidence.text for evidence in candidate.evidence if evidence.weight < 0][:1]
+        if candidate.transform is not Transform.NONE:
+            here, there = review.source.tensors[self.lead].shape, review.target.tensors[index].shape
+            texts.insert(0, f"{candidate.transform} {shape_text(here)} to {shape_text(there)}")
+        holder = review.session.holder(index)
+        if holder not in (-1, self.lead):
+            texts.insert(0, f"taken by {safe(review.source.tensors[holder].key)}")
+        return clip(f"{self.cursor + 1}: " + "; ".join(texts), cells) if texts else ""

@@ -1,0 +1,254 @@
+"""The review's actions that decide nothing: moving, expanding, filtering, sorting, changing panes."""
+
+from __future__ import annotations
+
+from textual.widgets import Input
+
+from wmtui.core.review import BARS, Scope
+from wmtui.core.session import Status
+from wmtui.core.table import Order
+from wmtui.ui.review.bars import FACETS, Header
+from wmtui.ui.review.base import ReviewBase
+from wmtui.ui.review.panes import SidePane, percent
+from wmtui.ui.text import plural
+
+ORDERS = (Order.FILE, Order.CERTAINTY, Order.NAME, Order.SIZE)
+
+
+class Moving(ReviewBase):
+    """See the module."""
+
+    def move(self, to: int) -> None:
+        """Put the cursor of the pane with the focus on a row."""
+        pane = self.list_pane
+        pane.go(to, quiet=True)
+        if pane is self.source_pane:
+            self.look()
+
+    def do_down(self) -> None:
+        self.move(self.list_pane.cursor + 1)
+
+    def do_up(self) -> None:
+        self.move(self.list_pane.cursor - 1)
+
+    def do_page_down(self) -> None:
+        self.move(self.list_pane.cursor + max(1, self.list_pane.page // 2))
+
+    def do_page_up(self) -> None:
+        self.move(self.list_pane.cursor - max(1, self.list_pane.page // 2))
+
+    def do_top(self) -> None:
+        self.move(0)
+
+    def do_bottom(self) -> None:
+        self.move(self.list_pane.count() - 1)
+
+    def do_expand(self) -> None:
+        self.open_group(True)
+
+    def do_collapse(self) -> None:
+        self.open_group(False)
+
+    def open_group(self, expand: bool | None) -> None:
+        """Show or hide the keys of the group under the cursor, and stay on it."""
+        pane = self.side_pane
+        row = pane.selected
+        if row is None:
+            return
+        view = pane.view
+        group = view.group_of(row)
+        if len(view.groups[group].members) == 1 or (row >= 0 and expand):
+            return
+        view.toggle(group, expand)
+        pane.go(view.rows.index(-1 - group), quiet=True)
+        self.show()
+
+    def do_expand_all(self) -> None:
+        pane = self.side_pane
+        row = pane.selected
+        keep = pane.view.members(row)[0] if row is not None else None
+        pane.view.expand_all(not pane.view.expanded)
+        pane.take_rows(keep)
+        self.show()
+
+    def do_next_pane(self) -> None:
+        self.change_pane(1)
+
+    def do_previous_pane(self) -> None:
+        self.change_pane(-1)
+
+    def change_pane(self, step: int) -> None:
+        """Give the focus to the next pane; a narrow screen shows candidates or targets."""
+        panes = (self.source_pane, self.candidates, self.target_pane)
+        at = [pane.id for pane in panes].index(self.pane_name())
+        self.focus_pane(panes[(at + step) % len(panes)].id or "source")
+
+    def focus_pane(self, name: str) -> None:
+        """Give a pane the focus."""
+        self.set_class(name == "target", "targets")
+        self.get_widget_by_id(name).focus()
+        self.call_after_refresh(self.show)
+
+    def on_descendant_focus(self) -> None:
+        self.show()
+
+    def do_next_open(self) -> None:
+        self.to_open(1)
+
+    def do_previous_open(self) -> None:
+        self.to_open(-1)
+
+    def to_open(self, step: int, quiet: bool = False) -> None:
+        """Go to the next open row in either direction, or say that there is none."""
+        at = self.review.next_open(self.source_pane.cursor, step)
+        if at >= 0:
+            self.source_pane.go(at, quiet=True)
+            self.look()
+        elif self.review.sources.filtered and self.review.open_keys:
+            self.say("nothing that is shown is open: Esc clears the filter", "warn")
+        elif not quiet:
+            self.say("nothing is open any more: S saves", "good")
+
+    def do_partner(self) -> None:
+        """From a source key to its target, from a target to its source."""
+        session = self.review.session
+        if self.pane_name() == "target":
+            row = self.target_pane.selected
+            place = session.holder(self.review.targets.members(row)[0]) if row is not None else -1
+            pane: SidePane = self.source_pane
+        else:
+            places = self.row_places()
+            place = session.partner(self.review.leader(places)) if places else -1
+            pane = self.target_pane
+        if place < 0:
+            self.say("it has no partner", "warn")
+            return
+        if pane.view.row_of(place) < 0:
+            pane.view.search("")
+            pane.view.choose_facet(None)
+        pane.reveal(pane.view.row_of(place))
+        self.focus_pane(pane.id or "source")
+
+    # ---- finding
+
+    def do_facet(self) -> None:
+        self.step_facet(1)
+
+    def do_facet_back(self) -> None:
+        self.step_facet(-1)
+
+    def step_facet(self, step: int) -> None:
+        """Choose the next status that some key has."""
+        view = self.side_pane.view
+        counts = view.facet_counts()
+        facets = [facet for facet in FACETS if facet is None or counts[facet] or facet is view.facet]
+        self.choose_facet(facets[(facets.index(view.facet) + step) % len(facets)])
+
+    def choose_facet(self, facet: Status | None) -> None:
+        """Show only keys of a status, or all."""
+        pane = self.side_pane
+        keep = self.kept(pane)
+        pane.view.choose_facet(facet)
+        pane.mark = None
+        pane.take_rows(keep)
+        self.show()
+
+    def on_header_picked(self, event: Header.Picked) -> None:
+        self.choose_facet(event.facet)
+
+    def kept(self, pane: SidePane) -> int | None:
+        """A key of the row under a pane's cursor, to find it again in other rows."""
+        row = pane.selected
+        return None if row is None else pane.view.members(row)[0]
+
+    def do_order(self) -> None:
+        pane = self.side_pane
+        keep = self.kept(pane)
+        pane.view.sort(ORDERS[(ORDERS.index(pane.view.order) + 1) % len(ORDERS)])
+        pane.mark = None
+        pane.take_rows(0 if pane.view.order is Order.CERTAINTY else keep)
+        if pane.view.order is Order.CERTAINTY:
+            pane.go(0, quiet=True)
+        self.show()
+        self.say(f"sorted by {pane.view.order}" if pane.view.order is not Order.CERTAINTY else str(pane.view.order))
+
+    def do_search(self) -> None:
+        self.searched = self.side_pane
+        box = self.query_one("#search", Input)
+        self.add_class("searching")
+        box.value = self.searched.view.text
+        box.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if self.has_class("searching") and self.searched.view.text != event.value:
+            keep = self.kept(self.searched)
+            self.searched.view.search(event.value)
+            self.searched.mark = None
+            self.searched.take_rows(keep)
+            self.show()
+
+    def on_input_submitted(self) -> None:
+        self.end_search()
+
+    def end_search(self) -> None:
+        """Back to the list, with what was found."""
+        self.remove_class("searching")
+        self.searched.focus()
+        self.show()
+
+    def do_escape(self) -> None:
+        """Take back what was begun or narrowed last."""
+        pane = self.side_pane
+        if self.has_class("searching"):
+            self.query_one("#search", Input).value = ""
+            self.end_search()
+        elif self.source_pane.mark is not None:
+            self.source_pane.mark = None
+        elif self.swapping:
+            self.swapping = ()
+            self.status.note = ""
+        elif pane.view.filtered:
+            keep = self.kept(pane)
+            pane.view.search("")
+            pane.view.choose_facet(None)
+            pane.take_rows(keep)
+        elif self.busy:
+            self.stop_matching()
+        elif self.pane_name() != "source":
+            self.focus_pane("source")
+        self.show()
+
+    def stop_matching(self) -> None:
+        """Cancel the matcher."""
+        raise NotImplementedError
+
+    def do_scope(self) -> None:
+        scopes = list(Scope)
+        self.status.scope = scopes[(scopes.index(self.status.scope) + 1) % len(scopes)]
+        self.look()
+        texts = {
+            Scope.KEY: "decisions are about the row",
+            Scope.GROUP: "decisions are about the whole group",
+            Scope.FILTER: "decisions are about all that the filter shows",
+        }
+        self.say(f"{texts[self.status.scope]}: {plural(len(self.places()), 'key')}")
+
+    def do_mark(self) -> None:
+        pane = self.source_pane
+        pane.mark = pane.cursor if pane.mark is None else None
+        self.show()
+        self.say("move to mark more rows; Esc ends it" if pane.mark is not None else "")
+
+    def do_bar_down(self) -> None:
+        self.move_bar(-1)
+
+    def do_bar_up(self) -> None:
+        self.move_bar(1)
+
+    def move_bar(self, by: int) -> None:
+        """Move the confidence bar and say what it would accept."""
+        self.review.move_bar(by)
+        groups, keys = self.review.above()
+        self.say(
+            f"A accepts {plural(groups, 'group')}, {plural(keys, 'key')} at {percent(BARS[self.review.bar])} and above"
+        )

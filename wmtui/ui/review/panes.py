@@ -1,0 +1,198 @@
+"""The panes of source and target keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.style import Style
+
+from wmtui.core.review import Review
+from wmtui.core.session import Status
+from wmtui.core.view import PaneView
+from wmtui.ui.lines import Part, RowList
+from wmtui.ui.text import clip, fit, plural, shape_text
+from wmtui.ui.theme import Palette
+
+GLYPHS = {
+    Status.PROPOSED: "○",
+    Status.AMBIGUOUS: "?",
+    Status.ACCEPTED: "✓",
+    Status.REJECTED: "✗",
+    Status.IGNORED: "-",
+    Status.UNMATCHED: "!",
+}
+URGENT = (
+    Status.AMBIGUOUS,
+    Status.PROPOSED,
+    Status.UNMATCHED,
+    Status.REJECTED,
+    Status.IGNORED,
+    Status.ACCEPTED,
+)
+"""Which of its keys' statuses a group shows."""
+
+
+def tone(status: Status, looks: Palette) -> Style:
+    """The style of a status; its glyph and word say the same."""
+    return {
+        Status.PROPOSED: looks.accent,
+        Status.AMBIGUOUS: looks.warn,
+        Status.ACCEPTED: looks.good,
+        Status.REJECTED: looks.bad,
+        Status.IGNORED: looks.muted,
+        Status.UNMATCHED: looks.warn,
+    }[status]
+
+
+def percent(share: float) -> str:
+    """A confidence or score in three cells: ``.97``; 1 is ``1.0``."""
+    hundredths = int(share * 100 + 0.5) if share < 0.995 else 99
+    return "1.0" if share >= 0.9995 else f".{hundredths:02d}"
+
+
+class SidePane(RowList):
+    """The rows of one side."""
+
+    DEFAULT_CSS = "SidePane { height: 1fr; width: 1fr; padding: 0 1; }"
+    name_of_side = ""
+
+    def __init__(self, review: Review, *, id: str) -> None:
+        super().__init__(id=id)
+        self.review = review
+        self._measured: object = None
+        self._widths = (0, 0)
+
+    @property
+    def view(self) -> PaneView:
+        raise NotImplementedError
+
+    @property
+    def selected(self) -> int | None:
+        """The row under the cursor."""
+        rows = self.view.rows
+        return rows[self.cursor] if self.cursor < len(rows) else None
+
+    def take_rows(self, keep: int | None) -> None:
+        """Follow rows that were made anew: stay on the row, or on what is nearest to it.
+
+        Args:
+            keep: a place of the listing to stay on; ``None`` to stay where the cursor is.
+        """
+        place = self.view.row_of(keep) if keep is not None else -1
+        self.go(place if place >= 0 else self.cursor)
+
+    def count(self) -> int:
+        return len(self.view.rows)
+
+    def title(self, cells: int) -> Iterable[Part]:
+        view = self.view
+        total = len(view.listing)
+        shown = f"{view.shown_groups} of {plural(len(view.groups), 'group')}" if view.filtered else ""
+        facts = [self.name_of_side, shown or plural(len(view.groups), "group"), plural(total, "key")]
+        if view.order != "file order":
+            facts.append(view.order)
+        if view.text:
+            facts.append(f"/{view.text}")
+        left = clip("  ".join(facts), cells - 10)
+        where = f"{self.cursor + 1}/{self.count()}" if self.count() else ""
+        return [(left, None), (" " * max(1, cells - len(left) - len(where)), None), (where, None)]
+
+    def statuses(self, row: int) -> dict[Status, int]:
+        """The statuses of a row's keys, with how many have each."""
+        if row >= 0:
+            return {self.status_of(row): 1}
+        return self.view.group_counts(-1 - row)
+
+    def status_of(self, place: int) -> Status:
+        raise NotImplementedError
+
+    def note(self, row: int, statuses: dict[Status, int]) -> str:
+        """What stands in the last column."""
+        raise NotImplementedError
+
+    def _columns(self) -> tuple[int, int]:
+        """Cells of the columns of shapes and sizes: the widest of this side, so that nothing jumps."""
+        groups = self.view.groups
+        if self._measured is not groups:
+            self._measured = groups
+            shapes = {spec.shape for spec in self.view.listing}
+            widest = max((len(shape_text(shape)) for shape in shapes), default=0)
+            most = max((len(group.members) for group in groups), default=1)
+            self._widths = min(max(widest, 5), 14), 0 if most == 1 else 2 * len(str(most)) + 1
+        return self._widths
+
+    def row(self, place: int, cells: int) -> Iterable[Part]:
+        view, looks = self.view, self.looks
+        row = view.rows[place]
+        statuses = self.statuses(row)
+        status = next(s for s in URGENT if s in statuses)
+        members = view.members(row)
+        group = view.groups[view.group_of(row)]
+        if row >= 0:
+            spec = view.listing.tensors[row]
+            name, sign, size = spec.key, "  " if len(group.members) > 1 else "", ""
+        else:
+            spec = view.listing.tensors[members[0]]
+            name = group.name
+            sign = "▾ " if -1 - row in view.expanded else "▸ "
+            whole = len(group.members)
+            done = whole - statuses.get(status, 0) if len(statuses) > 1 else whole
+            size = f"{len(members)}/{whole}" if len(members) < whole else str(whole)
+            if done != whole:
+                size = f"{done}/{whole}"
+        shape = view.group_shape(view.group_of(row)) if row < 0 else spec.shape
+        shape_cells, size_cells = self._columns()
+        note_cells = 9 if cells >= 75 else 3
+        name_cells = cells - 2 - len(sign) - 1 - shape_cells - 1 - size_cells - 1 - note_cells
+        shape_shown = "mixed" if shape is None else shape_text(shape)
+        return [
+            (GLYPHS[status] + " ", tone(status, looks)),
+            (sign + fit(name, max(name_cells, 8)) + " ", looks.muted if status is Status.IGNORED else None),
+            (clip(shape_shown, shape_cells).rjust(shape_cells), looks.muted),
+            (" " + clip(size, size_cells).rjust(size_cells) + " ", looks.muted),
+            (self.note(row, statuses).rjust(note_cells)[:note_cells], looks.muted),
+        ]
+
+
+class SourcePane(SidePane):
+    """Source keys: what is decided about."""
+
+    name_of_side = "Source"
+
+    @property
+    def view(self) -> PaneView:
+        return self.review.sources
+
+    def status_of(self, place: int) -> Status:
+        return self.review.session.status(place)
+
+    def note(self, row: int, statuses: dict[Status, int]) -> str:
+        if Status.PROPOSED in statuses:
+            return percent(self.review.row_confidence(row))
+        if self.content_size.width >= 75 and len(statuses) == 1:
+            return str(next(iter(statuses)))
+        return ""
+
+    def empty(self) -> str:
+        return "no key fits the filter: Esc clears it" if self.view.filtered else "there are no keys"
+
+
+class TargetPane(SidePane):
+    """Target keys; each is shown with the status of the source that goes there."""
+
+    name_of_side = "Target"
+
+    @property
+    def view(self) -> PaneView:
+        return self.review.targets
+
+    def status_of(self, place: int) -> Status:
+        return self.review.session.target_status(place)
+
+    def note(self, row: int, statuses: dict[Status, int]) -> str:  # noqa: ARG002
+        if self.content_size.width >= 75 and len(statuses) == 1:
+            return str(next(iter(statuses)))
+        return ""
+
+    def empty(self) -> str:
+        return "no key fits the filter: Esc clears it" if self.view.filtered else "there are no keys"

@@ -1,0 +1,189 @@
+"""Windows over a screen: a question with its answers, and a page of lines to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.strip import Strip
+
+from .actions import Action, S
+from .lines import Lines, Part, RowList, paint
+from .text import clip
+from .theme import Palette
+
+
+class Page(RowList):
+    """Lines to read, under a title; the cursor only scrolls."""
+
+    DEFAULT_CSS = "Page { height: auto; max-height: 100%; padding: 0 1; }"
+
+    def __init__(self, title: str, lines: Sequence[Sequence[Part]], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._title = title
+        self._lines = lines
+
+    def set_lines(self, lines: Sequence[Sequence[Part]]) -> None:
+        """Show other lines."""
+        self._lines = lines
+        self.refresh(layout=True)
+        self.show()
+
+    def get_content_height(self, *_: object) -> int:
+        return len(self._lines) + 1
+
+    def count(self) -> int:
+        return len(self._lines)
+
+    def title(self, cells: int) -> Iterable[Part]:
+        shown = len(self._lines) > self.page
+        return [(clip(self._title, cells - 12), None), (f"  {self.top + 1}-" if shown else "", None)] + (
+            [(f"{min(self.top + self.page, self.count())}/{self.count()}", None)] if shown else []
+        )
+
+    def row(self, place: int, cells: int) -> Iterable[Part]:  # noqa: ARG002
+        return self._lines[place]
+
+    def scroll(self, by: int) -> None:
+        """Move what is seen."""
+        self.top = max(0, min(self.top + by, self.count() - self.page))
+        self.cursor = self.top
+        self.show()
+
+    def lines(self, cells: int, count: int) -> Sequence[Strip]:
+        looks = self.looks
+        self.top = max(0, min(self.top, self.count() - self.page))
+        title = paint(self.title(cells), cells, looks.accent + looks.strong)
+        return [title, *(paint(parts, cells) for parts in self._lines[self.top : self.top + count - 1])]
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.scroll(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.scroll(-3)
+
+
+class PageWindow(ModalScreen[None]):
+    """A page over the screen; Esc, q and Enter close it."""
+
+    DEFAULT_CSS = """
+    PageWindow { align: center middle; }
+    PageWindow > Vertical {
+        width: 96; max-width: 96%; height: auto; max-height: 90%; border: round $border; background: $background;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape,q,enter,question_mark,e,d", "close", "close"),
+        ("j,down", "scroll(1)", "down"),
+        ("k,up", "scroll(-1)", "up"),
+        ("ctrl+d,pagedown,space", "scroll(10)", "page down"),
+        ("ctrl+u,pageup", "scroll(-10)", "page up"),
+        ("g,home", "scroll(-100000)", "top"),
+        ("G,end", "scroll(100000)", "bottom"),
+    ]
+
+    def __init__(self, title: str, lines: Sequence[Sequence[Part]]) -> None:
+        super().__init__()
+        self.page = Page(title, lines, id="page")
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield self.page
+
+    def on_mount(self) -> None:
+        self.page.focus()
+
+    def action_scroll(self, by: int) -> None:
+        self.page.scroll(by)
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+def key_lines(actions: Sequence[Action[S]], now: S, looks: Palette) -> list[Sequence[Part]]:
+    """The keys of actions, by section; those that cannot be had now say why."""
+    lines: list[Sequence[Part]] = []
+    section = ""
+    for action in actions:
+        if action.section != section:
+            section = action.section
+            lines += (
+                [[], [(section, looks.accent + looks.strong)]] if lines else [[(section, looks.accent + looks.strong)]]
+            )
+        lines.append(
+            [(f"  {action.shown:12} ", looks.strong), (f"{action.title:15} ", None), (action.help, looks.muted)]
+        )
+        if why := action.why_disabled(now):
+            lines.append([(" " * 31 + f"not now: {why}", looks.warn)])
+    return lines
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer to a question: its key, what it says, and what is handed back."""
+
+    key: str
+    title: str
+    value: str
+
+
+class _Answers(Lines):
+    DEFAULT_CSS = "_Answers { height: auto; padding: 0 1; }"
+
+    def __init__(self, title: str, texts: Sequence[str], answers: Sequence[Answer]) -> None:
+        super().__init__()
+        self._title, self._texts, self._answers = title, texts, answers
+
+    def get_content_height(self, *_: object) -> int:
+        return len(self._texts) + 4
+
+    def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
+        looks = self.looks
+        parts: list[Part] = []
+        for answer in self._answers:
+            parts += [(answer.key, looks.accent + looks.strong), (f" {answer.title}   ", None)]
+        texts = [paint([(clip(text, cells), None)], cells) for text in self._texts]
+        title = paint([(clip(self._title, cells), looks.strong)], cells)
+        return [title, Strip.blank(cells), *texts, Strip.blank(cells), paint(parts, cells)]
+
+
+class Question(ModalScreen[str]):
+    """A question; hands back the value of the answer, or "" for Esc.
+
+    Args:
+        title, texts: what is asked.
+        answers: each is given by its key; Enter gives the first.
+    """
+
+    DEFAULT_CSS = """
+    Question { align: center middle; }
+    Question > Vertical { width: 76; max-width: 96%; height: auto; border: round $border; background: $background; }
+    """
+
+    def __init__(self, title: str, texts: Sequence[str], answers: Sequence[Answer]) -> None:
+        super().__init__()
+        self.title_text, self.texts, self.answers = title, texts, answers
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield _Answers(self.title_text, self.texts, self.answers)
+
+    def on_key(self, event: events.Key) -> None:
+        event.stop()
+        if event.key in ("escape", "ctrl+q"):
+            self.dismiss("")
+        elif event.key == "enter":
+            self.dismiss(self.answers[0].value)
+        else:
+            for answer in self.answers:
+                if event.key == answer.key:
+                    self.dismiss(answer.value)
+                    return
