@@ -15,7 +15,7 @@ from .session import Session
 from .tensor_stats import ScanResult, TensorStats
 
 if TYPE_CHECKING:
-    from .matching.options import MatchOptions
+    from .match_options import MatchOptions
 
 SideName = Literal["source", "target"]
 

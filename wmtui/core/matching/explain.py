@@ -9,7 +9,7 @@ from math import exp, prod
 from typing import NamedTuple
 
 from wmtui.core.listing import Listing, TensorSpec
-from wmtui.core.matching.options import MatchOptions
+from wmtui.core.match_options import MatchOptions
 from wmtui.core.matching.rules import KeyPair, split_key
 from wmtui.core.matching.scopes import PARTS, Choice, Solution, Solver, Verdict
 from wmtui.core.matching.support import EXACT, KIN, NAME, ORDER, ROLE, VOTES
