@@ -89,9 +89,8 @@ class Lines(Widget):
         if len(old) != len(new):
             self.refresh()
             return
-        left, top = self.gutter.left, self.gutter.top
         dirty = [
-            Region(left, top + y, _differs_up_to(before, after), 1)
+            Region(0, y, _differs_up_to(before, after), 1)
             for y, (before, after) in enumerate(zip(old, new, strict=True))
             if before is not after and before != after
         ]
