@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ def make_pair(folder: Path, *, force: bool) -> None:
     import torch
 
     from wmtui.cli.demo.old_model import OldModel
-    from wmtui.files.atomic import write_atomically
+    from wmtui.files.atomic import write_bytes
 
     if (folder / CHECKPOINT).exists() and not force:
         raise OutputExistsError(
@@ -67,11 +68,14 @@ def make_pair(folder: Path, *, force: bool) -> None:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with write_atomically(folder / CHECKPOINT) as file:
-            torch.save(checkpoint, file)
+        data = io.BytesIO()
+        torch.save(checkpoint, data)
+        write_bytes(folder / CHECKPOINT, data.getvalue())
         shutil.copyfile(Path(__file__).with_name(MODEL), folder / MODEL)
     except OSError as error:
-        raise WriteError(f"{folder} cannot be written: {error.strerror or error}", "Choose another --folder.") from error
+        raise WriteError(
+            f"{folder} cannot be written: {error.strerror or error}", "Choose another --folder."
+        ) from error
 
 
 def largest_difference(folder: Path) -> float:

@@ -1,0 +1,82 @@
+"""``wmtui apply``: rename a checkpoint by a mapping or a report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from wmtui.cli.exits import Exit
+from wmtui.cli.progress import progress_line
+from wmtui.cli.proposing import read_small
+from wmtui.cli.sides import open_one
+from wmtui.core.forecast import forecast
+from wmtui.core.plan import make_plan, transform_between
+from wmtui.core.printable import printable
+from wmtui.core.proposal import Transform
+from wmtui.core.report import parse_mapping
+from wmtui.errors import InputError
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check that the mapping fits the checkpoint, then write the renamed one."""
+    from wmtui.files.writing import check_write, output_size, representable, write_checkpoint
+
+    found = parse_mapping(read_small(args.mapping), args.mapping)
+    source = open_one(args.checkpoint, weights_key=args.weights_key)
+    listing = source.side.listing
+    misfits = found.misfits(listing)
+    if misfits:
+        raise InputError(
+            f"{args.mapping} does not fit {args.checkpoint}: {misfits[0]}",
+            "Give the checkpoint that the mapping was made for, or choose its dictionary with --weights-key.",
+        )
+    if found.source_digest and found.source_digest != listing.digest:
+        print("wmtui: the checkpoint is not the report's own, though all keys of the report are in it", file=sys.stderr)
+    target = None
+    if args.target:
+        target = open_one(args.target, arguments=args.target_args)
+    known = target.side.listing if target is not None else found.known_target("target")
+    pairs = [
+        (pair.source, pair.target, pair.transform)
+        if pair.transform is not Transform.NONE or known is None or pair.target not in known
+        else (pair.source, pair.target, transform_between(listing[pair.source].shape, known[pair.target].shape))
+        for pair in found.pairs
+    ]
+    plan = make_plan(
+        listing,
+        [(s, t, transform or Transform.NONE) for s, t, transform in pairs],
+        unmapped=args.unmapped,
+        target=known,
+        representable=representable(source, args.format),
+    )
+    output = Path(args.output)
+    how = {
+        "format": args.format,
+        "shard_size": args.shard_size,
+        "also": tuple(args.also),
+        "optimizer": args.optimizer,
+        "force": args.force,
+        "verify": args.verify,
+    }
+    problems = check_write(source, plan, output, **how)
+    if problems:
+        raise InputError(problems[0], "Choose another --output, or --force to replace what is there.")
+    counts = f"{len(plan.mapping)} keys renamed, {len(plan.kept)} kept, {len(plan.dropped)} dropped"
+    if args.dry_run:
+        print(f"would write {printable(args.output)}: {counts}, {output_size(source, plan):,} bytes")
+    else:
+        with progress_line() as progress:
+            written = write_checkpoint(source, plan, output, progress=progress, **how)
+        print(f"{printable(str(written.path))}: {counts}, {written.nbytes:,} bytes")
+        for note in written.notes:
+            print(printable(note))
+    if target is not None:
+        print(f"load_state_dict forecast: {forecast(plan, listing, target.side.listing)}")
+        if args.strict_load and not args.dry_run:
+            from wmtui.files.loading import load_strictly
+
+            print(load_strictly(output, target))
+    elif args.strict_load:
+        raise InputError("--strict-load needs a model to load into", "Give it with --target.")
+    return Exit.DONE

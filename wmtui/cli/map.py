@@ -1,0 +1,88 @@
+"""``wmtui map``: the main job without a screen."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TextIO
+
+from wmtui.cli.exits import Exit
+from wmtui.cli.progress import progress_line
+from wmtui.cli.proposing import Matcher, read_mapping_in
+from wmtui.cli.saving import Saver, WriteOptions
+from wmtui.cli.sides import open_pair
+from wmtui.core.analysis import Line, SideSummary, analysis_lines
+from wmtui.core.plan import Plan
+from wmtui.core.ports import SaveRequest
+from wmtui.core.printable import printable
+from wmtui.core.proposal import Facts, Proposal
+from wmtui.core.session import Mapped, Session
+from wmtui.errors import InputError
+
+
+def run(args: argparse.Namespace) -> int:
+    """Match, write what was asked for, and say what it came to."""
+    out = sys.stderr if args.json else sys.stdout
+    with progress_line() as progress:
+        source, target = open_pair(args, progress)
+        listings = source.side.listing, target.side.listing
+        for side in (source.side, target.side):
+            for note in side.notes:
+                print(printable(f"wmtui: {side.name}: {note}"), file=sys.stderr)
+        matcher = Matcher(*listings, args)
+        session = Session(*listings, Proposal({}, {}, (), (), lambda *_: ()))
+        if args.mapping_in:
+            session.apply(read_mapping_in(args.mapping_in, *listings))
+        session.propose(matcher(session.facts if args.mapping_in else Facts(), progress, lambda: False))
+    request = SaveRequest(
+        mapping_path=args.mapping or "",
+        report_path=args.report or "",
+        checkpoint_path=args.output or "",
+        unmapped=args.unmapped,
+        include_pending=True,
+        force=args.force,
+    )
+    saver = Saver(source, target, request, WriteOptions.of(args), matcher.for_report())
+    pairs = tuple(session.mapped(include_pending=True))
+    preview = saver.preview(request, session)
+    if preview.problems:
+        raise InputError(preview.problems[0], "--force replaces outputs that exist; --dry-run shows the plan.")
+    if args.json:
+        sys.stdout.write(saver.report(session, pairs, saver.plan(pairs, request)).decode())
+    elif not preview.outputs:
+        _print_analysis(session, pairs, saver)
+    if args.dry_run:
+        for one in preview.outputs:
+            print(f"would write {one.what} {printable(one.path)}", file=out)
+    elif preview.outputs:
+        with progress_line() as progress:
+            saved = saver.save(request, session, progress, lambda: False)
+        for one in saved:
+            print(f"{one.what:<10} {printable(one.path)}", file=out)
+            for note in one.notes:
+                print(f"           {printable(note)}", file=out)
+    _print_summary(session, pairs, saver.plan(pairs, request), str(preview.forecast), file=out)
+    return Exit.LEFT_OPEN if args.strict and not preview.forecast.loads else Exit.DONE
+
+
+def _print_analysis(session: Session, pairs: tuple[Mapped, ...], saver: Saver) -> None:
+    mapped = {pair.source for pair in pairs}
+    reached = {pair.target for pair in pairs}
+    sides = [
+        SideSummary(side.name, len(side), [(spec.key, spec.shape) for spec in side if spec.key not in done])
+        for side, done in ((session.source, mapped), (session.target, reached))
+    ]
+    lines = [Line(pair.source, pair.target, pair.score) for pair in saver.report_pairs(session, pairs)]
+    for line in analysis_lines(*sides, lines):
+        print(line)
+
+
+def _print_summary(session: Session, pairs: tuple[Mapped, ...], plan: Plan, forecast: str, file: TextIO) -> None:
+    print(
+        f"{len(pairs)} of {len(session.source)} source keys mapped onto {len(session.target)} target keys"
+        + (f", {len(plan.dropped)} dropped" if plan.dropped else "")
+        + (f", {len(plan.kept)} kept under their own names" if plan.kept else "")
+        + (f", {len(session.proposal.ambiguous)} ambiguous" if session.proposal.ambiguous else ""),
+        file=file,
+    )
+    print(f"load_state_dict forecast: {forecast}", file=file)

@@ -1,0 +1,116 @@
+"""``wmtui review``: the app, with the outside world plugged into its ports."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wmtui.cli.exits import Exit
+from wmtui.cli.progress import progress_line
+from wmtui.cli.proposing import Matcher, read_mapping_in
+from wmtui.cli.saving import Saver, WriteOptions
+from wmtui.cli.sides import open_pair
+from wmtui.core.ports import SaveRequest
+from wmtui.core.session import Session
+from wmtui.errors import InputError
+from wmtui.ui.terminal import prepare_environment
+
+if TYPE_CHECKING:
+    from wmtui.files.journal import Journal
+    from wmtui.files.source import OpenedSide
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open both sides and review their mapping."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InputError("the review needs a terminal", "`wmtui map` does the same without one.")
+    terminal = prepare_environment(os.environ, sys.stdout.encoding)
+    if not terminal.can_draw:
+        raise InputError(
+            f"this terminal (TERM={os.environ.get('TERM', '')}) cannot show a screen",
+            "Set TERM to what your terminal is, or use `wmtui map`.",
+        )
+    with progress_line() as progress:
+        source, target = open_pair(args, progress)
+    from wmtui.cli.looking import Describer
+    from wmtui.files.journal import Journal
+    from wmtui.ui.app import ReviewApp
+
+    listings = source.side.listing, target.side.listing
+    matcher = Matcher(*listings, args)
+    journal = Journal.open(source.side, target.side)
+    try:
+        if args.afresh:
+            journal.start_afresh()
+        past = () if args.afresh else journal.decisions
+        if args.mapping_in and not past:
+            first = read_mapping_in(args.mapping_in, *listings)
+            journal.append(first)
+            past = (first,)
+        app = ReviewApp(
+            source.side,
+            target.side,
+            match=matcher,
+            journal=journal,
+            save=Saver(source, target, first_request(args, source), WriteOptions.of(args), matcher.for_report()),
+            describe=Describer(source, target),
+            past=past,
+            past_when=_when(journal),
+            command=lambda session: equivalent_command(args, session),
+            options=matcher.options,
+            terminal=terminal,
+        )
+        app.run(mouse=terminal.mouse)
+        return app.return_code or Exit.DONE
+    finally:
+        journal.close()
+
+
+def first_request(args: argparse.Namespace, source: OpenedSide) -> SaveRequest:
+    """The outputs that the save screen starts with: those of the command line, else names beside the working folder."""
+    stem = Path(source.side.name).name.split(".")[0] or "mapping"
+    location = Path(args.source)
+    renamed = location.with_name(f"{stem}.renamed{''.join(location.suffixes[-1:])}").name
+    return SaveRequest(
+        mapping_path=args.mapping or f"{stem}.mapping.json",
+        report_path=args.report or f"{stem}.report.json",
+        checkpoint_path=args.output or (renamed if source.source.files else ""),
+        unmapped=args.unmapped,
+        force=args.force,
+    )
+
+
+def equivalent_command(args: argparse.Namespace, session: Session) -> str:
+    """The command line that maps the same pair without a screen, the user's own pairs taken from a saved report."""
+    words = ["wmtui", "map", args.source, args.target]
+    for name in ("weights_key", "target_weights_key", "source_prefix", "target_prefix"):
+        if getattr(args, name):
+            words += ["--" + name.replace("_", "-"), getattr(args, name)]
+    for name in ("source_args", "target_args", "input"):
+        for value in getattr(args, name):
+            words += ["--" + name.replace("_", "-"), value]
+    if args.buffers == "exclude":
+        words += ["--buffers", "exclude"]
+    if session.decided:
+        words += ["--mapping-in", args.report or "REPORT.json"]
+    words += ["--output", args.output or "RENAMED"]
+    return shlex.join(words)
+
+
+def _when(journal: Journal) -> str:
+    if journal.last is None:
+        return ""
+    today = datetime.now().astimezone().date()
+    local = journal.last.astimezone()
+    if local.date() == today:
+        day = "today"
+    elif local.date() == today - timedelta(days=1):
+        day = "yesterday"
+    else:
+        day = f"{local:%d %B %Y}"
+    return f"{day} {local:%H:%M}"

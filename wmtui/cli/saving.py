@@ -1,0 +1,257 @@
+"""Saves what a review or a map run came to: mapping, report and renamed checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from wmtui.core.forecast import Forecast, forecast
+from wmtui.core.plan import Plan, make_plan
+from wmtui.core.ports import CancelledCall, Progress, ProgressCall, Saved, SavePreview, SaveRequest
+from wmtui.core.proposal import Candidate, Proposal
+from wmtui.core.report import ReportPair, build_report, encode_mapping, encode_report, report_pair
+from wmtui.core.scores import ScoreWeights, composite
+from wmtui.core.session import Mapped, Session
+from wmtui.errors import InputError
+
+if TYPE_CHECKING:
+    from wmtui.files.source import OpenedSide
+
+
+class WriteOptions(msgspec.Struct, frozen=True):
+    """How a checkpoint is written: the options of the command line that no screen changes."""
+
+    format: Literal["source", "safetensors", "torch"] = "source"
+    shard_size: int | None = None
+    also: tuple[str, ...] = ()
+    optimizer: bool = False
+    verify: bool = False
+    strict_load: bool = False
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> WriteOptions:
+        """As the command line gives them."""
+        return cls(args.format, args.shard_size, tuple(args.also), args.optimizer, args.verify, args.strict_load)
+
+
+class ReportOptions(msgspec.Struct, frozen=True):
+    """What a report says of how its pairs were chosen."""
+
+    strategy: str = "best_match"
+    threshold: float | None = None
+    weights: ScoreWeights = ScoreWeights()
+    shape_tolerance: float = 0.0
+
+
+class Saver:
+    """The save port of the app, and the writer of ``wmtui map``.
+
+    Args:
+        source, target: the sides.
+        first: what the save screen starts with, or what the command line asks for.
+    """
+
+    def __init__(
+        self,
+        source: OpenedSide,
+        target: OpenedSide,
+        first: SaveRequest,
+        write: WriteOptions = WriteOptions(),  # noqa: B008 - frozen
+        report: ReportOptions = ReportOptions(),  # noqa: B008 - frozen
+    ) -> None:
+        self.source = source
+        self.target = target
+        self._first = first
+        self._write = write
+        self._report = report
+        self._written: set[Path] = set()
+
+    def suggest(self) -> SaveRequest:
+        """What the save screen starts with."""
+        return self._first
+
+    def plan(self, pairs: Iterable[Mapped], request: SaveRequest) -> Plan:
+        """The checked plan of these pairs.
+
+        Raises:
+            InputError: they cannot be carried out together.
+        """
+        cannot_be_written = None
+        if request.checkpoint_path:
+            from wmtui.files.writing import representable
+
+            cannot_be_written = representable(self.source, self._write.format)
+        return make_plan(
+            self.source.side.listing,
+            ((pair.source, pair.target, pair.transform) for pair in pairs),
+            unmapped=request.unmapped,
+            target=self.target.side.listing,
+            representable=cannot_be_written,
+        )
+
+    def preview(self, request: SaveRequest, session: Session) -> SavePreview:
+        """What the request would do; writes nothing."""
+        pairs = tuple(session.mapped(request.include_pending))
+        problems: list[str] = []
+        outputs: list[Saved] = []
+        plan = Plan(())
+        try:
+            plan = self.plan(pairs, request)
+        except InputError as error:
+            problems.append(error.message)
+        small = {"mapping": request.mapping_path, "report": request.report_path}
+        for what, path in small.items():
+            if path:
+                outputs.append(Saved(what, path, 0))
+                problem = self._problem(Path(path), request.force)
+                problems += [problem] if problem else []
+        if request.checkpoint_path:
+            from wmtui.files.writing import check_write, output_size
+
+            path = Path(request.checkpoint_path)
+            outputs.append(Saved("checkpoint", request.checkpoint_path, output_size(self.source, plan)))
+            force = request.force or path.resolve() in self._written
+            problems += check_write(self.source, plan, path, force=force, **self._how())
+        problems += _clashes([path for path in (*small.values(), request.checkpoint_path) if path])
+        kinds = [op.kind for op in plan.operations]
+        return SavePreview(
+            tuple(outputs),
+            tuple(problems),
+            renamed=kinds.count("rename") - len(plan.kept),
+            transformed=kinds.count("transpose") + kinds.count("reshape"),
+            aliased=kinds.count("alias"),
+            kept=len(plan.kept),
+            dropped=len(plan.dropped),
+            forecast=self.forecast(plan),
+        )
+
+    def save(
+        self, request: SaveRequest, session: Session, progress: ProgressCall, cancelled: CancelledCall
+    ) -> tuple[Saved, ...]:
+        """Write what was asked for; each file appears whole or not at all, the checkpoint first.
+
+        Raises:
+            WmtuiError: it could not; Cancelled: it was stopped. What was there before is untouched.
+        """
+        from wmtui.files.atomic import write_bytes
+
+        preview = self.preview(request, session)
+        if preview.problems:
+            raise InputError(preview.problems[0], "Choose another output, or --force to replace what is there.")
+        pairs = tuple(session.mapped(request.include_pending))
+        plan = self.plan(pairs, request)
+        saved: list[Saved] = []
+        if request.checkpoint_path:
+            from wmtui.files.writing import write_checkpoint
+
+            path = Path(request.checkpoint_path)
+            force = request.force or path.resolve() in self._written
+            written = write_checkpoint(
+                self.source, plan, path, force=force, progress=progress, cancelled=cancelled, **self._how()
+            )
+            notes = (*written.notes, *self.load_strictly(path))
+            saved.append(Saved("checkpoint", str(written.path), written.nbytes, notes))
+        progress(Progress("writing mapping and report"))
+        if request.mapping_path:
+            data = encode_mapping({pair.source: pair.target for pair in pairs})
+            saved.append(Saved("mapping", request.mapping_path, write_bytes(Path(request.mapping_path), data)))
+        if request.report_path:
+            data = self.report(session, pairs, plan)
+            saved.append(Saved("report", request.report_path, write_bytes(Path(request.report_path), data)))
+        self._written.update(Path(one.path).resolve() for one in saved)
+        return tuple(saved)
+
+    def forecast(self, plan: Plan) -> Forecast:
+        """What ``load_state_dict`` would say of a plan's result."""
+        return forecast(plan, self.source.side.listing, self.target.side.listing)
+
+    def report(self, session: Session, pairs: Sequence[Mapped], plan: Plan) -> bytes:
+        """The report as JSON."""
+        return encode_report(
+            build_report(
+                session.source,
+                session.target,
+                self.report_pairs(session, pairs),
+                proposal=session.proposal,
+                plan=plan,
+                forecast=self.forecast(plan),
+                threshold=self._report.threshold,
+                strategy=self._report.strategy,
+            )
+        )
+
+    def report_pairs(self, session: Session, pairs: Sequence[Mapped]) -> Iterable[ReportPair]:
+        """The report's entries with scores; the keys of one rule share the reasons of its first."""
+        reasons = _reasons(session.proposal)
+        for pair in pairs:
+            source, target = session.source[pair.source], session.target[pair.target]
+            yield report_pair(
+                source,
+                target,
+                composite(source, target, self._report.weights, self._report.shape_tolerance),
+                session.confidence(session.source.index[pair.source]),
+                transform=pair.transform,
+                status=pair.status,
+                by_user=pair.by_user,
+                candidate=reasons.get((pair.source, pair.target)),
+            )
+
+    def load_strictly(self, path: Path) -> tuple[str, ...]:
+        """Load the result into the target model, where that was asked for; says how it went."""
+        if not self._write.strict_load:
+            return ()
+        from wmtui.files.loading import load_strictly
+
+        return (load_strictly(path, self.target),)
+
+    def _how(self) -> dict[str, object]:
+        how = self._write
+        return {
+            "format": how.format,
+            "shard_size": how.shard_size,
+            "also": how.also,
+            "optimizer": how.optimizer,
+            "verify": how.verify,
+        }
+
+    def _problem(self, path: Path, force: bool) -> str | None:
+        """Why a small output cannot be written."""
+        if path.is_dir():
+            return f"{path} is a folder"
+        if path.exists() and not force and path.resolve() not in self._written:
+            return f"{path} is there already"
+        if path.exists() and path.samefile(self.source.source.location):
+            return f"{path} is the input"
+        if not path.parent.is_dir():
+            return f"there is no folder {path.parent}"
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            return f"the folder {path.parent} cannot be written"
+        return None
+
+
+def _reasons(proposal: Proposal) -> dict[tuple[str, str], Candidate]:
+    """(source, target) -> the candidate that explains it, one a rule."""
+    found: dict[tuple[str, str], Candidate] = {}
+    for rule in proposal.rules:
+        pairs = rule.pairs()
+        source, target = pairs[0]
+        for candidate in proposal.candidates(source, 2):
+            if candidate.target == target:
+                found.update(dict.fromkeys(pairs, candidate))
+    return found
+
+
+def _clashes(paths: list[str]) -> list[str]:
+    """Outputs that would overwrite each other."""
+    seen: set[Path] = set()
+    clashes: list[str] = []
+    for path in (Path(text).resolve() for text in paths):
+        if path in seen:
+            clashes.append(f"{path.name} is named for two outputs")
+        seen.add(path)
+    return clashes
