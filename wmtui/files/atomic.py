@@ -1,0 +1,292 @@
+"""Files and folders that appear whole or not at all: written beside the output, synced, renamed into place.
+
+A temporary is called ``.NAME.wmtui-HOST-PID-START-RANDOM.tmp`` (HOST a digest of the host's name) and is kept locked
+while it is written. What a killed run left is known by that name, by its process being gone and by its lock being
+free, and is removed by the next run that writes to the folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import socket
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from wmtui.errors import InputError, OutputExistsError
+from wmtui.files import disk as disk_module
+from wmtui.files.disk import Tick, write_errors
+from wmtui.files.owner import Owner, this_process
+from wmtui.files.regular_file import RegularFile
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY = re.compile(r"\.(?P<name>.*)\.wmtui-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{8}\.tmp")
+_NAME_MAX = 255
+_GATHER = 1 << 20
+_SMALL = 64 << 10
+
+
+class OutputFile:
+    """A temporary file that is being written; small pieces are gathered before they go to the disk.
+
+    Attributes:
+        path: where it is now.
+        final: where it will be.
+        fd: open for reading and writing.
+        size: bytes so far; appends go there.
+    """
+
+    def __init__(self, path: Path, final: Path, fd: int) -> None:
+        self.path = path
+        self.final = final
+        self.fd = fd
+        self.size = 0
+        self._gathered = bytearray()
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Write at the end."""
+        self._gathered += data
+        self.size += memoryview(data).nbytes
+        if len(self._gathered) >= _GATHER:
+            self.flush()
+
+    def write_at(self, offset: int, data: bytes | memoryview) -> None:
+        """Write at an offset, which may lie beyond the end."""
+        self.flush()
+        length = memoryview(data).nbytes
+        disk_module.disk.write(self.fd, data, offset)
+        self.size = max(self.size, offset + length)
+
+    def append_from(self, source: RegularFile, start: int, length: int, tick: Tick) -> None:
+        """Copy a part of another file to the end.
+
+        Raises:
+            FormatError: it is shorter than that.
+        """
+        if length <= _SMALL:
+            self.append(source.read_at(start, length))
+            tick(length)
+            return
+        self.flush()
+        try:
+            disk_module.disk.copy(source.fd, start, length, self.fd, self.size, tick)
+        except EOFError:
+            source.read_at(start + length - 1, 1)  # the reader's own error
+            raise
+        self.size += length
+
+    def flush(self) -> None:
+        """Hand what was gathered to the system."""
+        if self._gathered:
+            data, self._gathered = self._gathered, bytearray()
+            disk_module.disk.write(self.fd, data, self.size - len(data))
+
+    def crc(self, start: int, length: int) -> int:
+        """CRC-32 of bytes that were written."""
+        self.flush()
+        crc = 0
+        for at in range(start, start + length, _GATHER):
+            crc = zlib.crc32(os.pread(self.fd, min(_GATHER, start + length - at), at), crc)
+        return crc
+
+
+@contextmanager
+def write_atomically(path: Path, *, force: bool = True) -> Iterator[OutputFile]:
+    """Write a file that appears whole at the end of the block, or not at all where the block raises.
+
+    A symbolic link is followed: the file that it names is replaced, the link stays.
+
+    Args:
+        force: replace what is there.
+
+    Raises:
+        OutputExistsError: something is there, without ``force``.
+        WriteError: the disk is full, the folder cannot be written, ...; what was there is untouched.
+    """
+    final = resolve(path)
+    with write_errors(path):
+        mode = _mode(final)
+        clean(final.parent)
+        with scratch_file(final) as output:
+            yield output
+            output.flush()
+            if mode is not None:
+                os.fchmod(output.fd, mode)
+            disk_module.disk.sync(output.fd)
+            _put_in_place(output.path, final, force)
+        disk_module.disk.sync_folder(final.parent)
+
+
+@contextmanager
+def scratch_file(beside: Path) -> Iterator[OutputFile]:
+    """A temporary file beside another one, which is gone at the end of the block unless it was renamed.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    temporary = _temporary_path(beside)
+    fd = disk_module.disk.create(temporary)
+    try:
+        _lock(fd)
+        yield OutputFile(temporary, beside, fd)
+    finally:
+        os.close(fd)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def stage_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path`` that gets its name at the end of the block, or vanishes where it raises.
+
+    Everything written into it must be synced by the block. ``path`` must be free or an empty folder.
+
+    Raises:
+        WriteError: as for `write_atomically`.
+    """
+    final = resolve(path)
+    with write_errors(path):
+        clean(final.parent)
+        temporary = _temporary_path(final)
+        disk_module.disk.make_folder(temporary)
+        try:
+            fd = os.open(temporary, os.O_RDONLY)
+            try:
+                _lock(fd)
+                yield temporary
+                disk_module.disk.sync_folder(temporary)
+                disk_module.disk.replace(temporary, final)
+            finally:
+                os.close(fd)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        disk_module.disk.sync_folder(final.parent)
+
+
+def write_bytes(path: Path, data: bytes, *, force: bool = True) -> int:
+    """Write a small file whole or not at all; the number of its bytes. Errors as for `write_atomically`."""
+    with write_atomically(path, force=force) as output:
+        output.append(data)
+    return len(data)
+
+
+def write_json(path: Path, value: object, *, force: bool = True) -> int:
+    """Write a value as indented JSON with a final newline; otherwise as `write_bytes`."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    return write_bytes(path, text + b"\n", force=force)
+
+
+def clean(folder: Path) -> list[Path]:
+    """Remove what killed runs left in a folder: temporaries of this host whose process is gone and lock is free."""
+    removed: list[Path] = []
+    try:
+        names = [entry.name for entry in os.scandir(folder) if entry.name.endswith(".tmp")]
+    except OSError:
+        return removed
+    for name in names:
+        path = folder / name
+        if _is_orphan(path):
+            with suppress(OSError):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+                removed.append(path)
+    return removed
+
+
+def resolve(path: Path) -> Path:
+    """The path that will be written, links followed.
+
+    Raises:
+        InputError: the links go round in a circle.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as e:
+        raise InputError(f"{path} is no path that can be written", "Choose another output.") from e
+
+
+def exists_error(path: Path) -> OutputExistsError:
+    """The error for an output that is in the way."""
+    return OutputExistsError(f"{path} is there already", "Choose another output, or replace it (--force).")
+
+
+def _temporary_path(final: Path) -> Path:
+    me = this_process()
+    tail = f".wmtui-{_host_tag()}-{me.pid}-{me.started}-{secrets.token_hex(4)}.tmp"
+    room = _NAME_MAX - len(tail) - 1
+    name = os.fsencode(final.name)[:room].decode("utf-8", "ignore")
+    return final.with_name(f".{name}{tail}")
+
+
+def _host_tag() -> str:
+    return blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
+
+
+def _is_orphan(path: Path) -> bool:
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None or match["host"] != _host_tag():
+        return False
+    if Owner(socket.gethostname(), int(match["pid"]), int(match["started"])).runs:
+        return False
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return False
+    try:
+        return _lock(fd)
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> bool:
+    """Lock a file until it is closed, if nobody else has it; systems without such locks count as free."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        return e.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True
+
+
+def _mode(final: Path) -> int | None:
+    """The permissions of the file that will be replaced."""
+    try:
+        return final.stat().st_mode & 0o777
+    except OSError:
+        return None
+
+
+def _put_in_place(temporary: Path, final: Path, force: bool) -> None:
+    if force:
+        disk_module.disk.replace(temporary, final)
+        return
+    try:
+        disk_module.disk.link(temporary, final)
+    except FileExistsError:
+        raise OutputExistsError(
+            f"{final} is there already", "Choose another output, or replace it (--force)."
+        ) from None
+    except OSError as e:
+        if e.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        if os.path.lexists(final):
+            raise exists_error(final) from None
+        disk_module.disk.replace(temporary, final)
+        return
+    temporary.unlink()

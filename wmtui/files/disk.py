@@ -1,0 +1,169 @@
+"""The disk, as the writers see it: every call that changes something goes through the one `Disk` of this module.
+
+Payload is copied inside the kernel (``copy_file_range``, which shares blocks where the file system can and the two
+offsets allow it), and the kernel is told to write as soon as some megabytes have come together, so that the last
+``fsync`` has little left to do. Measured on ext4 with 2 GB: 0.6 to 0.9 x the time of ``cp X Y && sync Y``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wmtui.errors import WmtuiError, WriteError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+CHUNK = 8 << 20
+"""Bytes that are copied between two looks at progress and cancellation."""
+BLOCK = 4096
+"""Bytes of a block, as far as sharing blocks between files is concerned."""
+_BUFFER = 1 << 20
+_CLONE_RANGE = 0x4020940D
+_NOT_IN_KERNEL = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY)
+_START_WRITING = 2
+"""SYNC_FILE_RANGE_WRITE of ``sync_file_range(2)``."""
+
+Tick = Callable[[int], None]
+"""Told how many bytes were written since the last call; raises to stop."""
+
+
+@cache
+def _sync_file_range() -> Any:
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        call = ctypes.CDLL(None, use_errno=True).sync_file_range
+    except (OSError, AttributeError):
+        return None
+    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return call
+
+
+class Disk:
+    """The calls that change files. All of them raise `OSError`."""
+
+    def create(self, path: Path) -> int:
+        """A new file, open for reading and writing; an existing one is an error."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+
+    def write(self, fd: int, data: bytes | bytearray | memoryview, offset: int) -> None:
+        """Write all of the data at an offset."""
+        view = memoryview(data).cast("B")
+        while view:
+            done = os.pwrite(fd, view, offset)
+            view = view[done:]
+            offset += done
+
+    def copy(self, source: int, start: int, length: int, fd: int, offset: int, tick: Tick) -> None:
+        """Copy ``length`` bytes at ``start`` of one file to ``offset`` of another.
+
+        Raises:
+            EOFError: the source is shorter.
+        """
+        in_kernel = hasattr(os, "copy_file_range")
+        while length > 0:
+            done = 0
+            if in_kernel:
+                try:
+                    # whole blocks can be shared between files, if they begin at a block's border in both
+                    head = -start % BLOCK if (start - offset) % BLOCK == 0 else 0
+                    done = os.copy_file_range(source, fd, min(length, head or CHUNK), start, offset)
+                except OSError as e:
+                    if e.errno not in _NOT_IN_KERNEL:
+                        raise
+            if done == 0:
+                in_kernel = False
+                data = os.pread(source, min(length, _BUFFER), start)
+                if not data:
+                    raise EOFError
+                self.write(fd, data, offset)
+                done = len(data)
+            self.start_writing(fd, offset, done)
+            start += done
+            offset += done
+            length -= done
+            tick(done)
+
+    def shares_blocks(self, source: int, fd: int) -> bool:
+        """Whether a new and empty file can share blocks with another one; its first block may be written by this."""
+        if fcntl is None:
+            return False
+        try:
+            fcntl.ioctl(fd, _CLONE_RANGE, struct.pack("=qQQQ", source, 0, BLOCK, 0))
+        except OSError:
+            return False
+        return True
+
+    def start_writing(self, fd: int, offset: int, length: int) -> None:
+        """Have the kernel begin to write these bytes out, without waiting for it; only a hint."""
+        call = _sync_file_range()
+        if call is not None:
+            call(fd, offset, length, _START_WRITING)
+
+    def sync(self, fd: int) -> None:
+        """Wait until the file is on the disk."""
+        os.fsync(fd)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Wait until the names in a folder are on the disk; systems that cannot do it keep quiet."""
+        try:
+            fd = os.open(folder, os.O_RDONLY)
+        except OSError:
+            return
+        try:
+            os.fsync(fd)
+        except OSError as e:
+            if e.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EACCES):
+                raise
+        finally:
+            os.close(fd)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Give a file or folder its final name, over a file that may be there."""
+        source.replace(target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """A second name for a file; an existing one is an error."""
+        os.link(source, target)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; none there is fine."""
+        path.unlink(missing_ok=True)
+
+    def make_folder(self, path: Path) -> None:
+        """A new folder; an existing one is an error."""
+        path.mkdir()
+
+
+disk = Disk()
+"""The one that is used; tests put one in its place that fails."""
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Turn an `OSError` of the block into a `WriteError` that names the output."""
+    try:
+        yield
+    except WmtuiError:
+        raise
+    except OSError as e:
+        remedy = {
+            errno.ENOSPC: "Free some space, or write to another disk; nothing was changed.",
+            errno.EDQUOT: "Your quota is used up: free some space, or write elsewhere; nothing was changed.",
+            errno.EACCES: "Check the permissions of the folder; nothing was changed.",
+            errno.EROFS: "The file system is read-only: write elsewhere; nothing was changed.",
+            errno.EIO: "The disk reports an error: look into the system's log; nothing was changed.",
+        }.get(e.errno or 0, "Nothing was changed.")
+        raise WriteError(f"{path} could not be written: {e.strerror or e}", remedy) from e
