@@ -1,0 +1,148 @@
+"""Inputs of a save: the files that tensors are read from, and what each tensor of the output is made of."""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from contextlib import ExitStack
+from math import prod
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from wmtui.core.plan import Operation
+from wmtui.errors import FormatError, InputError
+from wmtui.files.atomic import scratch_file
+from wmtui.files.disk import Tick
+from wmtui.files.dtypes import BITS
+from wmtui.files.regular_file import RegularFile
+from wmtui.files.source import Place
+from wmtui.files.writing.elements import Elements, is_row_major, row_major
+
+_OPEN = 32
+_COMPLEX = ("complex32", "complex64", "complex128")
+
+
+class Wanted(NamedTuple):
+    """One tensor of the output.
+
+    Attributes:
+        key: its new name.
+        dtype: torch's name without the module.
+        shape: of the result.
+        place: the storage that its elements are in.
+        elements: where they are; ``start`` counts from the storage's first byte.
+    """
+
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    place: Place
+    elements: Elements
+
+    @property
+    def nbytes(self) -> int:
+        return self.elements.nbytes
+
+    @property
+    def begin(self) -> int:
+        """Its first byte in the file."""
+        return self.place.offset + self.elements.start
+
+
+def wanted(key: str, op: Operation, place: Place) -> Wanted:
+    """What an operation makes of a tensor.
+
+    Raises:
+        InputError: its elements are packed too densely for what is asked.
+    """
+    bits = BITS[place.dtype]
+    strides = place.strides if place.strides is not None else row_major(place.shape)
+    first_bit = place.storage_offset * bits
+    if bits % 8:
+        if op.permutation is not None or not is_row_major(place.shape, strides) or first_bit % 8:
+            raise InputError(
+                f"{op.sources[0]!r} is of type {place.dtype}, whose elements share bytes: it cannot be rearranged",
+                "Reject the pair, or convert the tensor first.",
+            )
+        nbytes = (prod(place.shape) * bits + 7) // 8
+        elements = Elements(first_bit // 8, 1, (nbytes,), (1,))
+    else:
+        itemsize = bits // 8
+        swap = itemsize // 2 if place.dtype in _COMPLEX else itemsize
+        elements = Elements(
+            first_bit // 8, itemsize, place.shape, strides, swap if place.byteorder == "big" and swap > 1 else 1
+        )
+        if op.permutation is not None:
+            elements = elements.permuted(op.permutation)
+    if op.shape is not None:
+        shape = op.shape
+    elif op.permutation is not None:
+        shape = tuple(place.shape[d] for d in op.permutation)
+    else:
+        shape = place.shape
+    return Wanted(key, place.dtype, shape, place, elements)
+
+
+class Inputs:
+    """The files that are read from, opened when they are needed; a context manager that closes them.
+
+    Args:
+        scratch: a folder in which packed storages are unpacked, into files without a name.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._open: OrderedDict[Path, RegularFile] = OrderedDict()
+        self._unpacked: dict[tuple[Path, str], RegularFile] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Inputs:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for file in self._open.values():
+            file.__exit__(None, None, None)
+        self._stack.close()
+
+    def file(self, path: Path) -> RegularFile:
+        """An open file."""
+        file = self._open.get(path)
+        if file is None:
+            if len(self._open) >= _OPEN:
+                self._open.popitem(last=False)[1].__exit__(None, None, None)
+            file = self._open[path] = RegularFile(path)
+        self._open.move_to_end(path)
+        return file
+
+    def storage(self, place: Place, tick: Tick) -> tuple[RegularFile, int]:
+        """A file that holds a storage's bytes as they are, and where in it they begin.
+
+        Raises:
+            FormatError: a packed storage is damaged.
+        """
+        if not place.compressed:
+            return self.file(place.path), place.offset
+        name = (place.path, place.storage)
+        if name not in self._unpacked:
+            self._unpacked[name] = self._unpack(place, tick)
+        return self._unpacked[name], 0
+
+    def _unpack(self, place: Place, tick: Tick) -> RegularFile:
+        source = self.file(place.path)
+        with scratch_file(self._scratch / place.path.name) as output:
+            unpacker = zlib.decompressobj(-15)
+            try:
+                for at in range(place.offset, place.offset + place.nbytes, 1 << 18):
+                    packed = source.read_at(at, min(1 << 18, place.offset + place.nbytes - at))
+                    while packed:
+                        output.append(unpacker.decompress(packed, 1 << 20))
+                        packed = unpacker.unconsumed_tail
+                        tick(0)
+                output.append(unpacker.flush())
+            except zlib.error as e:
+                raise FormatError(
+                    f"{place.path}: {place.storage!r} cannot be unpacked: {e}", "copy or download the file again"
+                ) from e
+            output.flush()
+            return self._stack.enter_context(RegularFile(output.path))

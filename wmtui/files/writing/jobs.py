@@ -1,0 +1,214 @@
+"""Jobs: each file that a save writes, with what goes into it and how it is read back and checked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from wmtui.core.plan import Operation
+from wmtui.errors import FormatError, WriteError
+from wmtui.files.atomic import OutputFile
+from wmtui.files.disk import Tick
+from wmtui.files.safetensors_header import Entry, read_header, torch_view
+from wmtui.files.source import Place
+from wmtui.files.torch_file import read_torch_file
+from wmtui.files.unwrap import choose, find_weights
+from wmtui.files.writing.inputs import Inputs, Wanted, wanted
+from wmtui.files.writing.pickle_writer import write_pickle
+from wmtui.files.writing.safetensors_writer import in_order, write_safetensors
+from wmtui.files.writing.steps import Steps
+from wmtui.files.writing.torch_archive import Record, write_archive
+from wmtui.files.writing.torch_edit import TorchEdit
+from wmtui.files.writing.torch_nodes import ordered_dict, storage_node, tensor_node
+
+Expected = tuple[str, tuple[int, ...]]
+"""Type and shape of a tensor, in torch's terms."""
+
+
+class Outcome(NamedTuple):
+    """One tensor to be written: its new key, the operation, and what will stand in the output."""
+
+    key: str
+    op: Operation
+    expected: Expected
+
+
+class Job(ABC):
+    """One file to be written.
+
+    Attributes:
+        outcomes: its tensors.
+        nbytes: of payload, for progress and free space.
+        notes: what to know about the result, one line each; complete after `write`.
+    """
+
+    def __init__(self, outcomes: Sequence[Outcome], nbytes: int) -> None:
+        self.outcomes = tuple(outcomes)
+        self.nbytes = nbytes
+        self.notes: list[str] = []
+
+    @abstractmethod
+    def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
+        """Write the whole file.
+
+        Raises:
+            InputError: a source is damaged, or has changed.
+            OSError: the disk is full, ...
+        """
+
+    @abstractmethod
+    def found(self, path: Path) -> Mapping[str, Expected]:
+        """What a reader finds in the file that was written."""
+
+    def check(self, path: Path) -> None:
+        """Read the written file's own account of its tensors back, and compare it with what was wanted.
+
+        Raises:
+            WriteError: they differ.
+        """
+        try:
+            found = self.found(path)
+        except FormatError as e:
+            raise WriteError(f"what was written cannot be read back: {e.message}", "Try another disk.") from e
+        wanted_ = {outcome.key: outcome.expected for outcome in self.outcomes}
+        for key in wanted_.keys() | found.keys():
+            if wanted_.get(key) != found.get(key):
+                raise WriteError(
+                    f"{key!r} was written as {found.get(key)} instead of {wanted_.get(key)}",
+                    "The source may have changed meanwhile: open it again.",
+                )
+
+    @abstractmethod
+    def places(self, path: Path) -> Mapping[str, Place]:
+        """Where the written tensors lie."""
+
+
+class SafetensorsJob(Job):
+    """A safetensors file.
+
+    Args:
+        tensors: what it is made of, by new key.
+        metadata: its ``__metadata__``.
+        keep_order: whether payload stays in the order of the source's.
+    """
+
+    def __init__(
+        self, outcomes: Sequence[Outcome], tensors: Sequence[Wanted], metadata: Mapping[str, str], keep_order: bool
+    ) -> None:
+        super().__init__(outcomes, sum(tensor.nbytes for tensor in tensors))
+        self._tensors = in_order(tensors, keep_order)
+        self._metadata = metadata
+
+    def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
+        self._entries: dict[str, Entry] = write_safetensors(output, self._tensors, self._metadata, inputs, tick)
+
+    def check(self, path: Path) -> None:
+        super().check(path)
+        if read_header(path).entries != self._entries:
+            raise WriteError("what was written cannot be read back: the byte ranges differ", "Try another disk.")
+
+    def found(self, path: Path) -> Mapping[str, Expected]:
+        return {key: torch_view(entry) for key, entry in read_header(path).entries.items()}
+
+    def places(self, path: Path) -> Mapping[str, Place]:
+        header = read_header(path)
+        made = {}
+        for key, entry in header.entries.items():
+            begin, end = entry.data_offsets
+            dtype, shape = torch_view(entry)
+            made[key] = Place(path, header.data_start + begin, end - begin, key, dtype, shape)
+        return made
+
+
+class _TorchJob(Job):
+    """A torch file.
+
+    Args:
+        weights_key: path of its dictionary of weights.
+    """
+
+    def __init__(self, outcomes: Sequence[Outcome], nbytes: int, weights_key: str) -> None:
+        super().__init__(outcomes, nbytes)
+        self._weights_key = weights_key
+
+    def found(self, path: Path) -> Mapping[str, Expected]:
+        file = read_torch_file(path)
+        weights = choose(file.graph.root, find_weights(file.graph.root, str(path)), self._weights_key, str(path))
+        if file.notes:
+            raise FormatError(file.notes[0])
+        return {key: (tensor.dtype, tensor.shape) for key, _, tensor in weights.tensors}
+
+    def places(self, path: Path) -> Mapping[str, Place]:
+        file = read_torch_file(path)
+        weights = choose(file.graph.root, find_weights(file.graph.root, str(path)), self._weights_key, str(path))
+        return {key: file.place(tensor, key) for key, _, tensor in weights.tensors if tensor.type_name is None}
+
+
+class TorchEditJob(_TorchJob):
+    """A torch file that is another one with other names; see `wmtui.files.writing.torch_edit` for the arguments."""
+
+    def __init__(
+        self, outcomes: Sequence[Outcome], nbytes: int, path: Path, weights_key: str, steps: Steps,
+        also: Sequence[str], optimizer: bool,
+    ) -> None:  # fmt: skip
+        super().__init__(outcomes, nbytes, weights_key)
+        self._path = path
+        self._steps = steps
+        self._also = tuple(also)
+        self._optimizer = optimizer
+
+    def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
+        edit = TorchEdit(self._path, self._weights_key, self._steps, self._also, self._optimizer)
+        edit.write(output, inputs, tick)
+        self.notes += edit.notes
+
+
+class TorchFreshJob(_TorchJob):
+    """A torch file with nothing but a state dict; tensors that lay on one storage still do.
+
+    Args:
+        tensors: what it is made of, in order.
+    """
+
+    def __init__(self, outcomes: Sequence[Outcome], tensors: Sequence[Wanted]) -> None:
+        self._storages: dict[str, Record] = {}
+        self._keys: dict[tuple[object, ...], str] = {}
+        self._root = ordered_dict([(tensor.key, self._node(tensor)) for tensor in tensors])
+        super().__init__(outcomes, sum(record.size for record in self._storages.values()), "")
+
+    def _node(self, tensor: Wanted) -> object:
+        place, elements = tensor.place, tensor.elements
+        if not elements.plain or place.compressed:
+            key = self._key((place.path, place.storage, elements), Record(place, tensor.nbytes, elements=elements))
+            return tensor_node(storage_node(key, tensor.dtype, tensor.nbytes), tensor.dtype, tensor.shape)
+        key = self._key((place.path, place.offset, place.nbytes), Record(place, place.nbytes))
+        offset = elements.start // elements.itemsize
+        return tensor_node(storage_node(key, tensor.dtype, place.nbytes), tensor.dtype, tensor.shape, offset)
+
+    def _key(self, identity: tuple[object, ...], record: Record) -> str:
+        key = self._keys.setdefault(identity, str(len(self._keys)))
+        self._storages.setdefault(key, record)
+        return key
+
+    def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
+        pickled = write_pickle(self._root, 2, lambda node: node)
+        write_archive(output, "archive/", pickled, self._storages, inputs, tick)
+
+
+def tensors_of(outcomes: Sequence[Outcome], places: Mapping[str, Place]) -> list[Wanted]:
+    """What tensors are made of, given the places of their sources."""
+    return [wanted(outcome.key, outcome.op, places[outcome.op.sources[0]]) for outcome in outcomes]
+
+
+def aliases_of(tensors: Sequence[Wanted]) -> dict[str, str]:
+    """Key -> an earlier key with the very same elements."""
+    first: dict[tuple[object, ...], str] = {}
+    found = {}
+    for tensor in tensors:
+        if tensor.nbytes:
+            name = first.setdefault((tensor.place.path, tensor.place.storage, tensor.elements), tensor.key)
+            if name != tensor.key:
+                found[tensor.key] = name
+    return found

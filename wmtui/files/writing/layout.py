@@ -1,0 +1,274 @@
+"""Layouts: which files a save writes, under which names, and what goes into each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from wmtui.core.listing import TensorSpec
+from wmtui.core.plan import Operation, Plan, Unmapped
+from wmtui.errors import InputError
+from wmtui.files.safetensors_source import SafetensorsSource
+from wmtui.files.sharded import read_index
+from wmtui.files.source import OpenedSide
+from wmtui.files.torch_source import TorchSource
+from wmtui.files.writing.inputs import Wanted, wanted
+from wmtui.files.writing.jobs import Job, Outcome, SafetensorsJob, TorchEditJob, TorchFreshJob, aliases_of
+from wmtui.files.writing.safetensors_writer import no_such_type, safetensors_entry
+from wmtui.files.writing.steps import Steps, steps_of
+
+Format = Literal["source", "safetensors", "torch"]
+SUFFIXES: Mapping[str, tuple[str, ...]] = {
+    "safetensors": (".safetensors",),
+    "torch": (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".tar"),
+}
+_DEFAULT_STEM = {"safetensors": "model", "torch": "pytorch_model"}
+_DEFAULT_SUFFIX = {"safetensors": ".safetensors", "torch": ".bin"}
+_SHARD = re.compile(r"-\d+-of-\d+$")
+
+
+class Options(NamedTuple):
+    """How to write; see `wmtui.files.writing.write_checkpoint`."""
+
+    format: Format = "source"
+    shard_size: int | None = None
+    also: tuple[str, ...] = ()
+    optimizer: bool = False
+    others: Unmapped = "drop"
+
+
+class Layout(NamedTuple):
+    """What a save writes.
+
+    Attributes:
+        path: what the user will open: the file, or the index of a set.
+        jobs: each file's path and what goes into it.
+        index_json: the index's content; ``None`` for a single file.
+        notes: what to know about the result, one line each.
+    """
+
+    path: Path
+    jobs: tuple[tuple[Path, Job], ...]
+    index_json: bytes | None
+    notes: tuple[str, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of payload."""
+        return sum(job.nbytes for _, job in self.jobs)
+
+
+def format_of(opened: OpenedSide, chosen: Format) -> Literal["safetensors", "torch"]:
+    """The format that is written.
+
+    Raises:
+        InputError: there are no weights to write, or they cannot be renamed.
+    """
+    source = opened.source
+    if source.refusal:
+        raise InputError(
+            f"this checkpoint cannot be renamed: {source.refusal}", "Save its weights by themselves first."
+        )
+    if not source.files:
+        raise InputError(
+            f"{opened.side.name} holds no weights", "Save the mapping, and apply it where the weights are."
+        )
+    if chosen != "source":
+        return chosen
+    return "safetensors" if isinstance(source, SafetensorsSource) else "torch"
+
+
+def make_layout(opened: OpenedSide, plan: Plan, output: Path, options: Options) -> Layout:
+    """Lay a save out.
+
+    Raises:
+        InputError: it cannot be written like this; the message says why.
+    """
+    kind = format_of(opened, options.format)
+    steps = steps_of(plan, options.others)
+    source = opened.source
+    specs = _specs(opened)
+    made = [Outcome(key, op, _expected(specs[op.sources[0]], op)) for key, op in steps.outputs(specs)]
+    if not made:
+        raise InputError("nothing would be written: every weight is dropped", "Accept some pairs, or keep the rest.")
+    edit = isinstance(source, TorchSource) and kind == "torch" and options.shard_size is None
+    if not edit and (options.also or options.optimizer):
+        raise InputError(
+            "further dictionaries and optimizer states are kept in torch files only", "Leave out format and shard size."
+        )
+    groups = _by_size(made, specs, options.shard_size) if options.shard_size else _by_file(made, opened)
+    notes: list[str] = []
+    jobs: list[Job] = []
+    for number, outcomes in groups.items():
+        if edit:
+            jobs.append(_edit_job(opened, number, outcomes, steps, options))
+        else:
+            jobs.append(_fresh_job(opened, kind, number, outcomes, options, notes))
+    if not edit and isinstance(source, TorchSource) and _has_more(opened):
+        notes.append("only the weights are written: what else the checkpoint holds stays behind")
+    names = _names(opened, kind, list(groups), options)
+    return _place(opened, output, list(zip(names, jobs, strict=True)), made, specs, notes)
+
+
+def _specs(opened: OpenedSide) -> dict[str, TensorSpec]:
+    """All weights of the source by key, also those that the side leaves out."""
+    source = opened.source
+    if isinstance(source, SafetensorsSource | TorchSource):
+        return {spec.key: spec for spec in source.specs()}
+    return {spec.key: spec for spec in opened.side.listing}
+
+
+def _expected(spec: TensorSpec, op: Operation) -> tuple[str, tuple[int, ...]]:
+    if op.shape is not None:
+        return spec.dtype, op.shape
+    if op.permutation is not None:
+        return spec.dtype, tuple(spec.shape[d] for d in op.permutation)
+    return spec.dtype, spec.shape
+
+
+def _by_file(made: Iterable[Outcome], opened: OpenedSide) -> dict[int, list[Outcome]]:
+    """Grouped by the file of the source; one group for sources that are no files of tensors."""
+    source = opened.source
+    groups: dict[int, list[Outcome]] = {}
+    for outcome in made:
+        key = outcome.op.sources[0]
+        number = 0
+        if isinstance(source, SafetensorsSource):
+            number = source.order[key]
+        elif isinstance(source, TorchSource):
+            number = source.owner[key][0]
+        groups.setdefault(number, []).append(outcome)
+    return dict(sorted(groups.items()))
+
+
+def _by_size(made: Iterable[Outcome], specs: Mapping[str, TensorSpec], limit: int) -> dict[int, list[Outcome]]:
+    """In order, as many as fit into each shard; a tensor that is larger has one for itself."""
+    groups: dict[int, list[Outcome]] = {}
+    held = 0
+    for outcome in made:
+        size = specs[outcome.op.sources[0]].nbytes or 0
+        if not groups or held + size > limit:
+            groups[len(groups)] = []
+            held = 0
+        groups[len(groups) - 1].append(outcome)
+        held += size
+    return groups
+
+
+def _edit_job(
+    opened: OpenedSide, number: int, outcomes: Sequence[Outcome], steps: Steps, options: Options
+) -> TorchEditJob:
+    assert isinstance(opened.source, TorchSource)
+    part = opened.source.parts[number]
+    specs = {spec.key: spec for spec in opened.source.specs()}
+    used = {outcome.op.sources[0] for outcome in outcomes}
+    unused = sum(specs[key].nbytes or 0 for key, *_ in part.weights.tensors if key not in used)
+    size = max(part.file.size - unused, 0)
+    return TorchEditJob(outcomes, size, part.file.path, part.weights.name, steps, options.also, options.optimizer)
+
+
+def _fresh_job(
+    opened: OpenedSide, kind: str, number: int, outcomes: Sequence[Outcome], options: Options, notes: list[str]
+) -> Job:
+    source = opened.source
+    if kind == "safetensors":
+        for outcome in outcomes:
+            if safetensors_entry(*outcome.expected) is None:
+                raise no_such_type(outcome.op.sources[0], outcome.expected[0])
+    tensors = [wanted(o.key, o.op, source.place(o.op.sources[0])) for o in outcomes]
+    if kind == "torch":
+        return TorchFreshJob(outcomes, tensors)
+    metadata: dict[str, str] = {"format": "pt"}
+    if isinstance(source, SafetensorsSource):
+        metadata = dict(opened.side.metadata if options.shard_size else source.headers[number].metadata)
+    aliases = aliases_of(tensors)
+    if aliases:
+        some = next(iter(aliases))
+        notes.append(
+            f"{len(aliases)} tied tensors are written in full under each name, such as {some!r}: safetensors cannot "
+            "tie them; its metadata tell of which they are copies"
+        )
+        metadata |= aliases
+    return SafetensorsJob(outcomes, tensors, metadata, isinstance(source, SafetensorsSource))
+
+
+def _has_more(opened: OpenedSide) -> bool:
+    """Whether a torch file holds more than its state dict."""
+    side = opened.side
+    return bool(side.weights_key) or any(item.kind != "tensor" for _, item in side.contents.items)
+
+
+def _names(opened: OpenedSide, kind: str, numbers: Sequence[int], options: Options) -> list[str]:
+    """Names of the files of a set; those of the source where its layout stays."""
+    source = opened.source
+    files = source.files
+    same = kind == ("safetensors" if isinstance(source, SafetensorsSource) else "torch")
+    if same and options.shard_size is None:
+        return [files[number].name for number in numbers]
+    stem, suffix = _DEFAULT_STEM[kind], _DEFAULT_SUFFIX[kind]
+    if len(numbers) == 1:
+        return [f"{stem}{suffix}"]
+    return [f"{stem}-{i + 1:05d}-of-{len(numbers):05d}{suffix}" for i in range(len(numbers))]
+
+
+def _place(
+    opened: OpenedSide, output: Path, jobs: Sequence[tuple[str, Job]], made: Sequence[Outcome],
+    specs: Mapping[str, TensorSpec], notes: Sequence[str],
+) -> Layout:  # fmt: skip
+    """Decide on paths: a single file goes where it is asked for, a set into a folder."""
+    index_path = index_of(opened)
+    is_set = len(jobs) > 1 or (index_path is not None and _is_shard_name(jobs[0][0]))
+    as_folder = output.is_dir() or not output.suffix
+    if not is_set:
+        name, job = jobs[0]
+        inside = output.is_dir() or (opened.source.location.is_dir() and not output.suffix)
+        return Layout(
+            output / name if inside else output, ((output / name if inside else output, job),), None, (*notes,)
+        )
+    if output.name.endswith(".index.json"):
+        folder, index_name = output.parent, output.name
+    elif as_folder:
+        folder = output
+        stem = _SHARD.sub("", Path(jobs[0][0]).stem)
+        index_name = f"{stem}{Path(jobs[0][0]).suffix}.index.json"
+        if index_path is not None and jobs[0][0] in {file.name for file in opened.source.files}:
+            index_name = index_path.name
+    else:
+        raise InputError(
+            f"{len(jobs)} files cannot be written as the one file {output}",
+            "Name a folder, or give a shard size that is larger than the checkpoint.",
+        )
+    metadata: dict[str, object] = dict(read_index(index_path).metadata) if index_path is not None else {}
+    sizes = [specs[outcome.op.sources[0]].nbytes or 0 for outcome in made]
+    metadata["total_size"] = sum(sizes)
+    where = {outcome.key: name for name, job in jobs for outcome in job.outcomes}
+    weight_map = {outcome.key: where[outcome.key] for outcome in made}
+    index = msgspec.json.format(msgspec.json.encode({"metadata": metadata, "weight_map": weight_map}), indent=2)
+    placed = tuple((folder / name, job) for name, job in jobs)
+    return Layout(folder / index_name, placed, index + b"\n", (*notes,))
+
+
+def index_of(opened: OpenedSide) -> Path | None:
+    """The index of a sharded source."""
+    source = opened.source
+    return source.index if isinstance(source, SafetensorsSource | TorchSource) else None
+
+
+def _is_shard_name(name: str) -> bool:
+    return _SHARD.search(Path(name).stem) is not None
+
+
+def wanted_of(opened: OpenedSide, job: Job) -> dict[str, Wanted]:
+    """What a job's plain tensors are made of, by new key."""
+    made: dict[str, Wanted] = {}
+    for outcome in job.outcomes:
+        try:
+            place = opened.source.place(outcome.op.sources[0])
+        except InputError:
+            continue
+        made[outcome.key] = wanted(outcome.key, outcome.op, place)
+    return made

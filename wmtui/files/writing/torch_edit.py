@@ -1,0 +1,234 @@
+"""A torch file written again with other names: everything in it that is not touched stays as it is.
+
+The pickle is read as a graph, its dictionary of weights is changed at its place there, and the graph is written again;
+nothing is ever unpickled. Storages are copied as they lie, so that tied tensors stay tied and views stay views.
+Files of the old formats come out as zip archives, whole pickled modules as plain state dicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from wmtui.core.plan import Operation
+from wmtui.errors import FormatError, KeyMissingError, PlanError
+from wmtui.files.atomic import OutputFile
+from wmtui.files.disk import Tick
+from wmtui.files.dtypes import nbytes_of
+from wmtui.files.pickle_graph import NO_STATE, Call, Node, Persistent, Table, dict_items, get, string_items
+from wmtui.files.regular_file import RegularFile
+from wmtui.files.torch_file import read_torch_file
+from wmtui.files.torch_tensors import PickledTensor, StorageRef, storage_of
+from wmtui.files.unwrap import Weights, choose, find_weights, nodes_at, weights_at
+from wmtui.files.writing.elements import row_major
+from wmtui.files.writing.inputs import Inputs, Wanted, wanted
+from wmtui.files.writing.optimizer import rename_optimizers
+from wmtui.files.writing.pickle_writer import write_pickle
+from wmtui.files.writing.steps import ModuleMap, Steps, modules_of
+from wmtui.files.writing.torch_archive import Record, record_of, small_members, write_archive
+from wmtui.files.writing.torch_nodes import (
+    become_dict,
+    moved,
+    replace_items,
+    storage_node,
+    storage_of_tensor,
+    tensor_node,
+    without_parameter,
+)
+
+
+class TorchEdit:
+    """One file to be written again.
+
+    Args:
+        path: the file.
+        weights_key: path of its dictionary of weights.
+        steps: what becomes of the weights.
+        also: paths of further dictionaries with the same keys.
+        optimizer: whether optimizer states that are kept by name are renamed too.
+
+    Attributes:
+        notes: what to know about the result, one line each.
+
+    Raises:
+        InputError: the file cannot be read, a tensor cannot be transposed, a name is taken by something else, ...
+    """
+
+    def __init__(self, path: Path, weights_key: str, steps: Steps, also: Sequence[str], optimizer: bool) -> None:
+        self.notes: list[str] = []
+        self._file = read_torch_file(path)
+        self._steps = steps
+        self._made: dict[str, Wanted] = {}
+        self._moved: dict[tuple[object, ...], Node] = {}
+        self._tensors: dict[int, Node] = {}
+        self._storages: dict[str, StorageRef | Wanted] = {}
+        root = self._file.graph.root
+        weights = choose(root, find_weights(root, str(path)), weights_key, str(path))
+        further = [self._weights_at(name) for name in also]
+        for chosen in (weights, *(found for found in further if found.node is not weights.node)):
+            self._rename(chosen)
+        if optimizer:
+            names = {old: new[0][0] for old, new in steps.by_source.items()}
+            self.notes += rename_optimizers(root, names)
+        if self._file.form != "zip":
+            self.notes.append(f"{path.name} is of an old format; written as a zip archive, torch's format since 1.6")
+
+    def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
+        """Write the file.
+
+        Raises:
+            InputError: the source is damaged.
+            OSError: the disk is full, ...
+        """
+        file = self._file
+        self._storages.clear()
+        pickled = write_pickle(file.graph.root, file.graph.protocol, self._persistent)
+        with RegularFile(file.path) as source:
+            records = {key: self._record(key, source) for key in self._storages}
+            members = small_members(file, source)
+        write_archive(output, file.top or "archive/", pickled, records, inputs, tick, members)
+
+    def payload(self) -> int:
+        """Bytes of the storages that will be written; known after the pickle was written once."""
+        return self._file.size
+
+    # ---- the dictionary
+
+    def _weights_at(self, name: str) -> Weights:
+        for path, node in nodes_at(self._file.graph.root, name):
+            found = weights_at(path, node, str(self._file.path))
+            if found is not None:
+                return found
+        raise KeyMissingError(f"{self._file.path} has no dictionary of weights at {name!r}", "Check --also.")
+
+    def _rename(self, weights: Weights) -> None:
+        """Rename, drop and transform the entries of a dictionary at their places."""
+        node = weights.node
+        tensors = {key: (value, tensor) for key, value, tensor in weights.tensors}
+        made: dict[str, list[tuple[Node, Node]]] = {}
+        names: dict[str, str] = {}
+        for target, op in self._steps.outputs(tensors):
+            source = op.sources[0]
+            value, tensor = tensors[source]
+            made.setdefault(source, []).append((target, self._changed(value, tensor, op)))
+            names.setdefault(source, target)
+        keys = [key for pairs in made.values() for key, _ in pairs]
+        if weights.is_module:
+            assert isinstance(node, Call)
+            become_dict(node, [(key, without_parameter(value)) for pairs in made.values() for key, value in pairs])
+            self.notes.append("the whole pickled model is written as a plain state dict")
+            return
+        items: list[tuple[Node, Node]] = []
+        taken = set(keys)
+        for key, value in dict_items(node) or ():
+            if isinstance(key, str) and key in tensors:
+                items += made.pop(key, ())
+            elif isinstance(key, str) and key in taken:
+                raise PlanError(
+                    f"{key!r} is the name of something else in the same dictionary", "Choose another target name."
+                )
+            else:
+                items.append((key, value))
+        self._rename_metadata(node, names, (str(key) for key in keys))
+        replace_items(node, items)
+
+    @staticmethod
+    def _rename_metadata(node: Node, names: dict[str, str], keys: Iterable[str]) -> None:
+        """Rename the modules in a state dict's ``_metadata``, which tells their versions."""
+        old = get(node.state, "_metadata") if isinstance(node, Call) and node.state is not NO_STATE else None
+        if dict_items(old) is None:
+            return
+        modules = ModuleMap(names)
+        renamed: dict[str, Node] = {}
+        for module, value in string_items(old):
+            new = modules.rename(module)
+            if new is not None:
+                renamed.setdefault(new, value)
+        for module in modules_of(keys):
+            if module not in renamed:
+                version = renamed[module] = Table()
+                version.items.append(("version", 1))
+        replace_items(old, list(renamed.items()))
+
+    # ---- transforms
+
+    def _changed(self, node: Node, tensor: PickledTensor, op: Operation) -> Node:
+        """A tensor's node after a transform; the node itself where there is none."""
+        if op.permutation is None and op.shape is None:
+            return node
+        name = (id(node), op.permutation, op.shape)
+        if name not in self._moved:
+            self._moved[name] = self._transformed(node, tensor, op)
+        return self._moved[name]
+
+    def _transformed(self, node: Node, tensor: PickledTensor, op: Operation) -> Node:
+        storage = storage_of_tensor(node)
+        if storage is not None and op.shape is not None and tensor.strides == row_major(tensor.shape):
+            return moved(node, storage, tensor.storage_offset, op.shape, row_major(op.shape))
+        made = wanted(op.sources[0], op, self._file.place(tensor, op.sources[0]))
+        key = self._free_key()
+        self._made[key] = made
+        if storage is None:
+            return tensor_node(storage_node(key, made.dtype, made.nbytes), made.dtype, made.shape)
+        pid = storage.pid
+        location = pid[3] if isinstance(pid, tuple) else "cpu"
+        fresh = storage_node(key, made.dtype, made.nbytes, location)
+        return moved(node, fresh, 0, made.shape, row_major(made.shape))
+
+    def _free_key(self) -> str:
+        """A name for one more storage."""
+        if not self._made:
+            refs = map(storage_of, self._file.graph.persistents)
+            numbers = [int(ref.key) for ref in refs if ref is not None and ref.key.isdecimal()]
+            self._next = max(numbers, default=-1) + 1
+        self._next += 1
+        return str(self._next - 1)
+
+    # ---- storages
+
+    def _persistent(self, node: Persistent) -> Node:
+        """What is written for a persistent id; takes note of the storages."""
+        pid = node.pid
+        if isinstance(pid, PickledTensor):  # tar files: their tensors lie outside of the pickle
+            if id(node) not in self._tensors:
+                self._tensors[id(node)] = self._from_tar(pid)
+            return self._tensors[id(node)]
+        if isinstance(pid, tuple) and len(pid) > 1 and pid[0] == "module":
+            return pid[1]  # old files keep a class together with its source
+        ref = storage_of(node)
+        if ref is None or not isinstance(pid, tuple):
+            raise FormatError(
+                f"{self._file.path}: its pickle refers to something that is no storage", "Load and save it with torch."
+            )
+        key = ref.key
+        if key in self._made:
+            self._storages[key] = self._made[key]
+            return node
+        if self._file.missing_storage(ref):
+            raise FormatError(
+                f"{self._file.path} does not hold all of the storage {key!r}", "Copy or download the file again."
+            )
+        if len(pid) > 5 and pid[5] is not None:  # views of storages, from before 0.4, become storages
+            key = f"{key}_{ref.offset}_{ref.numel}"
+            self._storages[key] = ref
+            return Persistent((*pid[:2], key, pid[3], ref.numel))
+        self._storages[key] = ref
+        return Persistent(pid[:5]) if len(pid) > 5 else node
+
+    def _from_tar(self, tensor: PickledTensor) -> Node:
+        ref = tensor.storage
+        assert ref is not None
+        storage = storage_node(ref.key, ref.dtype, nbytes_of(ref.dtype, ref.numel) or 0)
+        return tensor_node(storage, tensor.dtype, tensor.shape, tensor.storage_offset, tensor.strides)
+
+    def _record(self, key: str, source: RegularFile) -> Record:
+        made = self._storages[key]
+        if isinstance(made, Wanted):
+            return Record(made.place, made.nbytes, elements=made.elements)
+        record = record_of(self._file, source, made)
+        if key == made.key:
+            return record
+        size = nbytes_of(made.dtype, made.numel) or 0
+        place = record.place
+        start = place.offset + (nbytes_of(made.dtype, made.offset) or 0)
+        return Record(place.__class__(place.path, start, size, key, made.dtype, (made.numel,)), size)

@@ -1,0 +1,113 @@
+"""Nodes of pickles as ``torch.save`` writes them: tensors, their storages, and tables renamed by place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wmtui.errors import InputError
+from wmtui.files.dtypes import BITS, STORAGES
+from wmtui.files.pickle_graph import Call, Global, Node, Persistent, Table, path_of
+from wmtui.files.writing.elements import row_major
+
+ORDERED_DICT = Global("collections", "OrderedDict")
+UNTYPED = Global("torch.storage", "UntypedStorage")
+_V2 = Global("torch._utils", "_rebuild_tensor_v2")
+_V3 = Global("torch._utils", "_rebuild_tensor_v3")
+_CLASSES = {dtype: Global("torch", name) for name, dtype in STORAGES.items() if name != "UntypedStorage"}
+_PLAIN = ("torch._utils._rebuild_tensor", _V2.path, _V3.path)
+_PARAMETERS = (
+    "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_parameter_with_state",
+    "torch.nn.parameter.Parameter",
+)
+_NESTED = 8
+"""Levels of parameters of tensors of ... that are looked into."""
+_DTYPES: dict[str, Global] = {}
+
+Strides = tuple[int, ...]
+
+
+def ordered_dict(items: Sequence[tuple[Node, Node]]) -> Call:
+    """An ``OrderedDict``."""
+    made = Call("reduce", ORDERED_DICT, ())
+    made.items = list(items)
+    return made
+
+
+def storage_node(key: str, dtype: str, nbytes: int, location: Node = "cpu") -> Persistent:
+    """The persistent id of a storage; untyped where torch has no class for the type."""
+    kind = _CLASSES.get(dtype, UNTYPED)
+    numel = nbytes if kind is UNTYPED else nbytes * 8 // BITS[dtype]
+    return Persistent(("storage", kind, key, location, numel))
+
+
+def tensor_node(
+    storage: Persistent, dtype: str, shape: tuple[int, ...], offset: int = 0, strides: Strides | None = None
+) -> Call:
+    """A tensor on a storage that `storage_node` made; contiguous without strides."""
+    head = (storage, offset, shape, row_major(shape) if strides is None else strides, False, ordered_dict(()))
+    if dtype in _CLASSES:
+        return Call("reduce", _V2, head)
+    return Call("reduce", _V3, (*head, _DTYPES.setdefault(dtype, Global("torch", dtype))))
+
+
+def moved(node: Node, storage: Persistent, offset: int, shape: tuple[int, ...], strides: Strides) -> Node:
+    """A tensor or parameter like another one, on another storage or with another view of it.
+
+    Raises:
+        InputError: it is of an unusual kind.
+    """
+    if isinstance(node, Call) and isinstance(node.args, tuple):
+        path, args = path_of(node.func), node.args
+        made = None
+        if path in _PLAIN:
+            made = Call("reduce", node.func, (storage, offset, shape, strides, *args[4:]))
+        elif path in _PARAMETERS:
+            made = Call("reduce", node.func, (moved(args[0], storage, offset, shape, strides), *args[1:]))
+        elif len(args) > 2 and path.rpartition(".")[2].startswith("_rebuild_from_type"):
+            inner = moved(Call("reduce", args[0], args[2]), storage, offset, shape, strides)
+            assert isinstance(inner, Call)
+            made = Call("reduce", node.func, (*args[:2], inner.args, *args[3:]))
+        if made is not None:
+            made.state, made.items, made.elements = node.state, node.items, node.elements
+            return made
+    raise InputError("a tensor of an unusual kind cannot be transposed or reshaped", "Reject that pair.")
+
+
+def storage_of_tensor(node: Node) -> Persistent | None:
+    """The persistent id of the storage that a plain tensor or parameter lies on."""
+    for _ in range(_NESTED):
+        if not isinstance(node, Call) or not isinstance(node.args, tuple) or not node.args:
+            return None
+        path, args = path_of(node.func), node.args
+        if path in _PLAIN:
+            return args[0] if isinstance(args[0], Persistent) else None
+        if path.rpartition(".")[2].startswith("_rebuild_from_type") and len(args) > 2:
+            node = Call("reduce", args[0], args[2])
+        elif path in _PARAMETERS:
+            node = args[0]
+    return None
+
+
+def without_parameter(node: Node) -> Node:
+    """The tensor of a parameter, as ``state_dict()`` gives it; anything else as it is."""
+    while isinstance(node, Call) and path_of(node.func) in _PARAMETERS and isinstance(node.args, tuple) and node.args:
+        node = node.args[0]
+    return node
+
+
+def replace_items(node: Node, items: list[tuple[Node, Node]]) -> None:
+    """Give a dict-like node other items."""
+    if isinstance(node, Table):
+        node.items = items
+    elif isinstance(node, Call):
+        if path_of(node.func) == ORDERED_DICT.path:
+            node.args = ()  # some hold their items here
+        node.items = items
+
+
+def become_dict(node: Call, items: list[tuple[Node, Node]]) -> None:
+    """Turn an object into an ``OrderedDict`` wherever it stands."""
+    fresh = ordered_dict(items)
+    for name in Call.__slots__:
+        setattr(node, name, getattr(fresh, name))

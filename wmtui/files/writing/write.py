@@ -1,0 +1,246 @@
+"""The entry of writing: all is checked first, then each file is written beside its place, read back and renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from wmtui.core.plan import Plan, Unmapped
+from wmtui.core.ports import CancelledCall, Progress, ProgressCall
+from wmtui.errors import Cancelled, InputError, MissingError, WmtuiError, WriteError
+from wmtui.files.atomic import exists_error, resolve, stage_folder, write_atomically
+from wmtui.files.disk import write_errors
+from wmtui.files.safetensors_header import read_header
+from wmtui.files.safetensors_source import SafetensorsSource
+from wmtui.files.source import OpenedSide
+from wmtui.files.writing.inputs import Inputs
+from wmtui.files.writing.jobs import Job
+from wmtui.files.writing.layout import SUFFIXES, Format, Layout, Options, format_of, index_of, make_layout, wanted_of
+from wmtui.files.writing.safetensors_writer import why_not
+from wmtui.files.writing.verify import verify_tensors
+
+_ROOM = 1 << 20
+"""Bytes beside the payload: headers, an index."""
+
+
+class Written(NamedTuple):
+    """What was written: the file, or the index or folder of a set; all bytes of it; what to know, one line each."""
+
+    path: Path
+    nbytes: int
+    notes: tuple[str, ...]
+
+
+def write_checkpoint(
+    opened: OpenedSide,
+    plan: Plan,
+    output: Path,
+    *,
+    format: Format = "source",
+    shard_size: int | None = None,
+    also: Sequence[str] = (),
+    optimizer: bool = False,
+    others: Unmapped = "drop",
+    force: bool = False,
+    verify: bool = False,
+    progress: ProgressCall | None = None,
+    cancelled: CancelledCall | None = None,
+) -> Written:
+    """Write a renamed checkpoint; it appears whole or not at all.
+
+    Args:
+        opened: the source.
+        plan: what to write, made for the source's listing.
+        output: the file; for sets of shards a folder, or its index.
+        format: the source's own, or one of the two; in another format only the weights are written.
+        shard_size: cut into files with at most so many bytes of tensors each.
+        also: paths of further dictionaries in a torch file that the plan is carried out on too.
+        optimizer: rename optimizer states that are kept by name too.
+        others: what happens to weights of the file that the listing leaves out (outside of the prefix, buffers).
+        force: replace what is there; never the source.
+        verify: compare every element with the source's before the output gets its name.
+        progress: told how many bytes of all are written.
+        cancelled: asked some times a second whether to stop.
+
+    Raises:
+        InputError: it cannot be written like this; nothing was written. `check_write` tells before.
+        OutputExistsError: the output is there, without ``force``.
+        WriteError: the disk is full, what was written reads back differently, ...; what was there is untouched.
+        Cancelled: it was stopped; what was there is untouched.
+    """
+    options = Options(format, shard_size, tuple(also), optimizer, others)
+    layout = make_layout(opened, plan, output, options)
+    for problem in _problems(opened, layout, output, options, force):
+        raise problem
+    _unchanged(opened)
+    meter = _Meter(layout.nbytes * (2 if verify else 1), progress, cancelled)
+    with write_errors(layout.path):
+        if layout.index_json is None:
+            path, job = layout.jobs[0]
+            _write(path, job, opened, force, verify, meter)
+            names = [path]
+        else:
+            names = _write_set(layout, opened, force, verify, meter)
+    nbytes = sum(path.stat().st_size for path in names)
+    notes = (*layout.notes, *dict.fromkeys(note for _, job in layout.jobs for note in job.notes))
+    return Written(layout.path, nbytes, notes)
+
+
+def check_write(
+    opened: OpenedSide,
+    plan: Plan,
+    output: Path,
+    *,
+    format: Format = "source",
+    shard_size: int | None = None,
+    also: Sequence[str] = (),
+    optimizer: bool = False,
+    others: Unmapped = "drop",
+    force: bool = False,
+) -> tuple[str, ...]:
+    """Why `write_checkpoint` would refuse, one line each; empty where it would not. Writes nothing."""
+    options = Options(format, shard_size, tuple(also), optimizer, others)
+    try:
+        layout = make_layout(opened, plan, output, options)
+        return tuple(problem.message for problem in _problems(opened, layout, output, options, force))
+    except WmtuiError as e:
+        return (e.message,)
+
+
+def output_size(opened: OpenedSide, plan: Plan, output: Path = Path("x"), *, others: Unmapped = "drop") -> int:
+    """About how many bytes the source's own format takes for a plan.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    return make_layout(opened, plan, output, Options(others=others)).nbytes
+
+
+def representable(opened: OpenedSide, format: Format = "source") -> Callable[[str], str | None]:
+    """What tells why a key cannot be written in a format (``None`` where it can), for `wmtui.core.plan.make_plan`.
+
+    Raises:
+        InputError: the source has no weights to write.
+    """
+    return why_not if format_of(opened, format) == "safetensors" else _any_key
+
+
+def _any_key(_: str) -> None:
+    """A pickle holds every key."""
+
+
+class _Meter:
+    """Counts bytes, tells of progress, stops when asked to."""
+
+    def __init__(self, total: int, progress: ProgressCall | None, cancelled: CancelledCall | None) -> None:
+        self.stage = "writing"
+        self._total = total
+        self._progress = progress
+        self._cancelled = cancelled
+        self._done = 0
+
+    def tick(self, nbytes: int) -> None:
+        self._done += nbytes
+        if self._cancelled is not None and self._cancelled():
+            raise Cancelled("stopped; nothing was changed")
+        if self._progress is not None:
+            self._progress(Progress(self.stage, min(self._done, self._total), self._total))
+
+
+def _write(path: Path, job: Job, opened: OpenedSide, force: bool, verify: bool, meter: _Meter) -> None:
+    with write_atomically(path, force=force) as output, Inputs(output.path.parent) as inputs:
+        job.write(output, inputs, meter.tick)
+        output.flush()
+        job.check(output.path)
+        if verify:
+            verify_tensors(output.path, job.places(output.path), wanted_of(opened, job), inputs, meter.tick)
+
+
+def _write_set(layout: Layout, opened: OpenedSide, force: bool, verify: bool, meter: _Meter) -> list[Path]:
+    """Write shards and their index; all files that were written."""
+    assert layout.index_json is not None
+    folder = layout.path.parent
+    with _set_folder(folder) as place:
+        names = []
+        for number, (path, job) in enumerate(layout.jobs):
+            meter.stage = f"writing shard {number + 1} of {len(layout.jobs)}"
+            _write(place / path.name, job, opened, force, verify, meter)
+            names.append(path)
+        with write_atomically(place / layout.path.name, force=force) as output:
+            output.append(layout.index_json)
+    return [*names, layout.path]
+
+
+@contextmanager
+def _set_folder(folder: Path) -> Iterator[Path]:
+    with ExitStack() as stack:
+        yield folder if folder.exists() and any(folder.iterdir()) else stack.enter_context(stage_folder(folder))
+
+
+def _problems(opened: OpenedSide, layout: Layout, output: Path, options: Options, force: bool) -> Iterator[WmtuiError]:
+    """What stands in the way of a layout."""
+    paths = [path for path, _ in layout.jobs] + ([layout.path] if layout.index_json is not None else [])
+    inputs = [*opened.source.files, *filter(None, [index_of(opened)])]
+    known = {identity for path in inputs if (identity := _identity(path)) is not None}
+    for path in paths:
+        if _identity(path) in known or resolve(path) in {resolve(i) for i in inputs}:
+            yield InputError(f"{path} is the source itself", "Choose another output: the source is never written to.")
+        elif path.is_dir():
+            yield InputError(f"{path} is a folder", "Name a file.")
+        elif os.path.lexists(path) and not force:
+            yield exists_error(path)
+    kind = format_of(opened, options.format)
+    suffix = layout.jobs[0][0].suffix.lower()
+    for other, suffixes in SUFFIXES.items():
+        if other != kind and suffix in suffixes:
+            yield InputError(
+                f"{layout.jobs[0][0]} is named like a {other} file, but a {kind} file would be written",
+                f"Name it otherwise, or choose the format: --format {other}.",
+            )
+    if kind == "safetensors":
+        for _, job in layout.jobs:
+            for outcome in job.outcomes:
+                reason = why_not(outcome.key)
+                if reason is not None:
+                    yield InputError(f"the key {outcome.key!r} cannot be written: {reason}", "Choose another target.")
+    yield from _folder_problems(layout, output)
+
+
+def _folder_problems(layout: Layout, output: Path) -> Iterator[WmtuiError]:
+    folder = resolve(layout.path).parent
+    if layout.index_json is not None and not folder.exists():
+        folder = folder.parent
+    if not folder.exists():
+        yield MissingError(f"the folder {folder} does not exist", "Make it first.")
+        return
+    if not folder.is_dir():
+        yield InputError(f"{folder} is no folder", "Choose another output.")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield InputError(f"the folder {folder} may not be written to", "Check its permissions, or write elsewhere.")
+    with suppress(OSError):
+        free = shutil.disk_usage(folder).free
+        if free < layout.nbytes + _ROOM:
+            yield WriteError(
+                f"{output} takes {layout.nbytes:,} bytes, and only {free:,} are free on that disk",
+                "Free some space, or write to another disk.",
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino
+
+
+def _unchanged(opened: OpenedSide) -> None:
+    """See that the headers are still those that were read when the source was opened."""
+    if isinstance(opened.source, SafetensorsSource):
+        for header in opened.source.headers:
+            if read_header(header.path) != header:
+                raise InputError(f"{header.path} has changed since it was opened", "Open it again.")
