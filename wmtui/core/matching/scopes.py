@@ -348,7 +348,7 @@ class Solver:
             1e-4,
         )
         rarity = -math.log(share) / 9.2
-        order = support.trust * float(support.order[i, j] + support.kin[i, j]) / 2
+        order = float(support.trust * support.order[i, j] + support.kin_trust * support.kin[i, j]) / 2
         return (
             1.0,
             clip(still, -0.1, 0),
@@ -386,7 +386,7 @@ class Solver:
             support.name,
             support.contrasted,
             support.order * support.trust,
-            support.kin * support.trust,
+            support.kin * support.kin_trust,
             support.votes,
             support.role,
             support.exact,

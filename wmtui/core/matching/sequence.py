@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from wmtui.core.listing import TensorSpec
 from wmtui.core.matching.vocabulary import STAGES
 from wmtui.core.matching.words import words
 
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
 _FEW = 4
 _SORTED_SHARE = 0.97
 _UNKNOWN = 45.0
+_BARE_NORM = 41.0
+_MOST_INTERLEAVED = 40
+
+
+def keys_sorted(specs: Sequence[TensorSpec]) -> bool:
+    """Whether a listing is sorted by name, or by type and then by name, as safetensors files are."""
+    drops = sum(a.key > b.key for a, b in pairwise(specs))
+    return len(specs) >= _FEW and drops < len({spec.dtype for spec in specs}) + len({spec.where for spec in specs}) - 1
 
 
 def looks_sorted(root: Node) -> bool:
@@ -43,7 +53,7 @@ def stage(name: str) -> float:
     if not found:
         return _UNKNOWN
     if found[-1] == "norm" and len(found) == 1:
-        return 41.0
+        return _BARE_NORM
     for word in found:
         head, bound, tail = word.partition(":")
         if bound:
@@ -67,10 +77,17 @@ def canonical_position(child: Node, parent: Node) -> tuple[float, float, str]:
     """Sorting key that puts a module's children into the order that they usually run in."""
     base = stage(child.stem)
     if child.index is None:
+        if base == _BARE_NORM and any(_is_list(sibling) for sibling in parent.children.values()):
+            base = STAGES["final"]
         return (base, 0.0, child.token)
     numbered = {sibling.stem for sibling in parent.children.values() if sibling.index is not None}
-    if len(numbered) > 1 and child.stem and child.kin <= 12:
+    if len(numbered) > 1 and child.stem and len(parent.children) <= _MOST_INTERLEAVED:
         together = min(stage(stem) for stem in numbered if stem)
         if base - together < 12:
             return (together, child.index + (base - together) / 100, child.token)
     return (base, float(child.index), child.token)
+
+
+def _is_list(node: Node) -> bool:
+    """Whether a module is a list of blocks."""
+    return len(node.children) > 1 and all(child.index is not None and not child.stem for child in node.children.values())

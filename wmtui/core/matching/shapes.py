@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from rapidfuzz import fuzz
 
 from wmtui.core.matching.tree import FREE_LEAVES, Tree, is_float
+from wmtui.core.matching.words import words
 from wmtui.core.proposal import Transform
 
 Shape = tuple[int, ...]
+
+_NAME_SHARE = 0.5
+_CONVENTION_SHARE = 0.5
+_KERNELS = ("kernel", "kernel:0")
+"""Matrices of this name are kept (in, out), those called ``weight`` (out, in)."""
 
 
 class Fit(NamedTuple):
@@ -49,8 +56,8 @@ class Shapes:
         self.source = source
         self.target = target
         self.allow_transforms = allow_transforms
-        self._modes: Counter[Shape] = Counter()
-        self._overall = 0
+        self._modes: Mapping[Shape, float] = {}
+        self._overall: float = 0
         self._mixed: frozenset[Shape] = frozenset()
         self._shape_fits: dict[tuple[Shape, Shape], tuple[float, Transform]] = {}
         self._fits: dict[tuple[int, int], Fit] = {}
@@ -72,20 +79,26 @@ class Shapes:
 
     def _decide_modes(self) -> None:
         ours, theirs = _matrices(self.source), _matrices(self.target)
+        modes: defaultdict[Shape, float] = defaultdict(float)
         seen: defaultdict[Shape, list[int]] = defaultdict(lambda: [0, 0, 0])
-        for (shape, bias), count in ours.items():
-            same = min(count, theirs.get((shape, bias), 0))
-            turned = min(count, theirs.get((shape[::-1], bias), 0))
-            lengths = (min(shape), max(shape))
-            self._modes[lengths] += turned - same
-            self._overall += turned - same
-            tally = seen[lengths]
+        for (shape, bias), count in ours.sizes.items():
+            same = min(count, theirs.sizes.get((shape, bias), 0))
+            turned = min(count, theirs.sizes.get((shape[::-1], bias), 0))
+            modes[min(shape), max(shape)] += turned - same
+            tally = seen[min(shape), max(shape)]
             tally[0] += count
             tally[1] += same
             tally[2] += turned
-        self._mixed = frozenset(
-            k for k, (all_, same, turned) in seen.items() if same and turned and same + turned <= all_
-        )
+        for (shape, name), count in ours.names.items():
+            same = min(count, theirs.names.get((shape, name), 0))
+            turned = min(count, theirs.names.get((shape[::-1], name), 0))
+            modes[min(shape), max(shape)] += (turned - same) * _NAME_SHARE
+        habit = _CONVENTION_SHARE * (ours.kernels != theirs.kernels)
+        for lengths, tally in seen.items():
+            modes[lengths] += habit * tally[0]
+        self._modes = modes
+        self._overall = sum(modes.values()) or habit
+        self._mixed = frozenset(k for k, (all_, same, turned) in seen.items() if same and turned and same + turned <= all_)
 
     def transposes(self, shape: Shape) -> bool:
         """Whether matrices of these lengths are kept transposed on the other side."""
@@ -170,11 +183,19 @@ class Shapes:
         return Fit(factor, transform, tuple(pairs))
 
 
-def _matrices(tree: Tree) -> Counter[tuple[Shape, int | None]]:
-    """Oblong weight matrices by shape and by the length of the bias beside them."""
-    found: Counter[tuple[Shape, int | None]] = Counter()
-    for leaves, main, shape in zip(tree.leaves, tree.main, tree.shapes, strict=True):
+class _Matrices(NamedTuple):
+    """Oblong weight matrices: by shape and length of the bias, by shape and own name; and what weights are called."""
+
+    sizes: Counter[tuple[Shape, int | None]]
+    names: Counter[tuple[Shape, tuple[str, ...]]]
+    kernels: bool
+
+
+def _matrices(tree: Tree) -> _Matrices:
+    found = _Matrices(Counter(), Counter(), 4 * sum(s.key.endswith(_KERNELS) for s in tree.specs) > len(tree.specs))
+    for leaves, main, shape, node in zip(tree.leaves, tree.main, tree.shapes, tree.nodes, strict=True):
         if main == "weight" and len(shape) == 2 and shape[0] != shape[1] and min(shape) > 1:
             bias = tree.specs[leaves["bias"]].shape if "bias" in leaves else ()
-            found[shape, bias[0] if len(bias) == 1 else None] += 1
+            found.sizes[shape, bias[0] if len(bias) == 1 else None] += 1
+            found.names[shape, (*words(node.stem), str(node.index))] += 1
     return found

@@ -30,6 +30,9 @@ _CONTRAST_CELLS = 4000
 _WITNESS_CELLS = 2500
 _VOTING_BLOCKS = 400
 _FACT_SUPPORT = 1000.0
+_OTHER_LIST = 0.2
+_LEAST_KIN_TRUST = 0.3
+"""Where a listing is sorted, its usual order rests on numbers and words, not on the listing."""
 
 
 @dataclass(slots=True)
@@ -59,7 +62,7 @@ class Support:
         fit, place: shape factor C, and X for units of blocks that do not correspond.
         name, raw_name, contrasted: N, and two of its parts.
         order, kin, votes, role, exact: A, K, V, R, E.
-        trust: how far the listings' order can be relied on, 0 to 1.
+        trust, kin_trust: how far the listings' order can be relied on, 0 to 1, at all and among tensors of one size.
         taken: pairs across blocks whose role has another partner.
     """
 
@@ -77,6 +80,7 @@ class Support:
     role: Floats
     exact: Floats
     trust: float = 0.0
+    kin_trust: float = 0.0
     taken_a: set[int] = field(default_factory=set)
     taken_b: set[int] = field(default_factory=set)
     transforms: dict[tuple[int, int], Transform] = field(default_factory=dict)
@@ -86,7 +90,7 @@ class Support:
         scale = self.fit * self.place
         rest = self.total - scale * ROLE * self.role
         if not order:
-            rest = rest - scale * self.trust * (ORDER * self.order + KIN * self.kin)
+            rest = rest - scale * (ORDER * self.trust * self.order + KIN * self.kin_trust * self.kin)
         result: Floats = rest + (scale * ROLE * self.role if role else 0.0)
         return result
 
@@ -129,7 +133,8 @@ def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], round
     base = (
         BASE
         + NAME * support.name
-        + support.trust * (ORDER * support.order + KIN * support.kin)
+        + ORDER * support.trust * support.order
+        + KIN * support.kin_trust * support.kin
         + ROLE * support.role
         + exact * support.exact
     )
@@ -192,7 +197,7 @@ def _fill(state: State, scope: Scope, support: Support, by_numel: Mapping[int, t
                 if use_names:
                     support.raw_name[i, j] = names.similarity(phrase, phrase_b)
                     if path == path_b:
-                        support.exact[i, j] = 1.0
+                        support.exact[i, j] = _exactness(state, x, y)
                 if roles:
                     support.role[i, j] = roles.get(path_b, 0.0)
                 block_b = scope.from_b.get(y)
@@ -201,6 +206,17 @@ def _fill(state: State, scope: Scope, support: Support, by_numel: Mapping[int, t
                     if i in support.taken_a or j in support.taken_b:
                         price *= _ROLE_TAKEN
                     support.place[i, j] = price
+
+
+def _exactness(state: State, x: int, y: int) -> float:
+    """What an equal path is worth: little where its indices count in lists of different lengths."""
+    a: Node | None = state.source.nodes[x]
+    b: Node | None = state.target.nodes[y]
+    while a is not None and b is not None and a.token == b.token:
+        if a.kin != b.kin:
+            return _OTHER_LIST
+        a, b = a.parent, b.parent
+    return 1.0
 
 
 def _contrast(state: State, scope: Scope, support: Support, group_a: list[int], group_b: list[int]) -> None:
@@ -231,6 +247,7 @@ def _weigh_order(
     state.concordance[1] += total
     rate = (agree + 3 * state.order_rate) / (total + 3)
     support.trust = state.order_trust * min(1.0, max(0.0, (rate - 0.5) * 2) / 0.7)
+    support.kin_trust = max(support.trust, _LEAST_KIN_TRUST if state.order_trust < 1 else 0.0)
 
 
 def _witnesses(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from wmtui.core.listing import TensorSpec
-from wmtui.core.matching.sequence import canonical_position, looks_sorted
+from wmtui.core.matching.sequence import canonical_position, keys_sorted, looks_sorted
 from wmtui.core.wrappers import WRAPPERS
 
 FREE_LEAVES = frozenset({"running_mean", "running_var", "num_batches_tracked"})
@@ -39,8 +39,9 @@ _PAIRED = {
     "scale": ("offset", "weight"),
     "offset": ("scale", "bias"),
 }
-_SCALE_WITH_BIAS = ("scale", "bias")
 _SUFFIXES = (("_weight", "weight"), ("_bias", "bias"), ("_kernel", "weight"))
+_COMPOUND_LEAVES = ("running_mean", "running_var", "num_batches_tracked", "moving_mean", "moving_variance")
+_STATISTICS = {"mean": "running_mean", "var": "running_var"}
 _WEIGHT_NORM = {
     ".parametrizations.weight.original0": ".weight_g",
     ".parametrizations.weight.original1": ".weight_v",
@@ -57,7 +58,8 @@ class Node:
 
     Attributes:
         stem, index: the segment without its trailing number, and that number.
-        rank, kin: place among the siblings with the same stem, and how many they are.
+        rank, kin: place among the siblings with the same stem (in a bare list: and the same content), and how many
+            they are.
         leaves: leaf class -> row in the listing, for a module with tensors of its own.
         bag: order-free hash of the sizes below; blind to names, nesting and transposition.
         numel: elements below, buffers that may lack left out.
@@ -143,7 +145,7 @@ class Tree:
             self._segments.clear()
             self.root = Node("", None, "", None)
             self._grow(paths, strip=False)
-        self.sorted = looks_sorted(self.root)
+        self.sorted = keys_sorted(specs) or looks_sorted(self.root)
         self.by_order = by_order
         self._arrange()
         self._number()
@@ -157,6 +159,10 @@ class Tree:
         if "parametrizations" in key:
             for long, short in _WEIGHT_NORM.items():
                 key = key.replace(long, short)
+        if self.separator == "_":
+            for leaf in _COMPOUND_LEAVES:
+                if key.endswith(f"_{leaf}"):
+                    return key[: -len(leaf) - 1], leaf
         parent, _, leaf = key.rpartition(self.separator)
         return parent, leaf
 
@@ -194,10 +200,12 @@ class Tree:
     def _grow(self, paths: list[tuple[str, str]], strip: bool) -> bool:
         """Hang every tensor into the tree; False where two tensors fall on one place."""
         telling = {"gamma", "beta", "scale", "offset", "weight", "kernel", "bias", "weight_g", "weight_v"}
+        telling.update(_STATISTICS)
         beside: defaultdict[str, set[str]] = defaultdict(set)
         for parent, leaf in paths:
             if leaf in telling:
                 beside[parent].add(leaf)
+        modules = {parent for parent, _ in paths}
         nodes: dict[str, Node] = {"": self.root}
         for row, (parent, leaf) in enumerate(paths):
             node = self._node_at(parent, nodes, strip)
@@ -205,8 +213,10 @@ class Tree:
             if kind is None:
                 own, kind = leaf, "weight"
                 for suffix, suffix_kind in _SUFFIXES:
-                    if leaf.endswith(suffix) and len(leaf) > len(suffix):
-                        own, kind = leaf[: -len(suffix)], suffix_kind
+                    stem = leaf.removesuffix(suffix)
+                    if stem and stem != leaf and (suffix_kind != "bias" or len(self.specs[row].shape) == 1):
+                        if (f"{parent}{self.separator}{stem}" if parent else stem) not in modules:
+                            own, kind = stem, suffix_kind
                         break
                 node = self._child(node, own)
             if node.leaves is None:
@@ -241,6 +251,8 @@ class Tree:
             return paired[1]
         if leaf == "scale" and "bias" in beside and not {"weight", "kernel"} & beside:
             return "weight"
+        if leaf in _STATISTICS and ({"mean", "var"} <= beside):
+            return _STATISTICS[leaf]
         if ("weight" in beside or "kernel" in beside) and not has_children:
             return f"x:{leaf}"
         return None
@@ -248,19 +260,11 @@ class Tree:
     # -- order and numbers -----------------------------------------------------------------------------------------
 
     def _arrange(self) -> None:
-        """Rank siblings; where the listing has lost its order, bring children into the usual one."""
+        """Where the listing has lost its order, bring children into the usual one."""
         stack = [self.root]
         while stack:
             node = stack.pop()
-            kin: defaultdict[str, list[Node]] = defaultdict(list)
-            for child in node.children.values():
-                if child.index is not None:
-                    kin[child.stem].append(child)
-            for members in kin.values():
-                if len(members) > 1:
-                    members.sort(key=lambda child: child.index or 0)
-                    for rank, child in enumerate(members):
-                        child.rank, child.kin = rank, len(members)
+            _count_from_none(node)
             if self.sorted and not self.by_order and len(node.children) > 1:
                 ordered = sorted(node.children.values(), key=lambda child: canonical_position(child, node))
                 node.children = {child.token: child for child in ordered}
@@ -346,10 +350,36 @@ class Tree:
             total += child.numel
             node.hi = child.hi
             below.append((child.token, child.structure))
+        _rank(node)
         node.bag = bag & _MASK
         node.numel = total
         key = (own, tuple(below))
         node.structure = known.setdefault(key, len(known))
+
+
+def _count_from_none(node: Node) -> None:
+    """Take a name without a number beside the same with one (``dense``, ``dense_1``) for number 0."""
+    numbered = {child.stem for child in node.children.values() if child.index is not None}
+    zero = {child.stem for child in node.children.values() if child.index == 0}
+    for child in node.children.values():
+        stem = f"{child.token}_"
+        if child.index is None and stem in numbered and stem not in zero:
+            child.stem, child.index = stem, 0
+
+
+def _rank(node: Node) -> None:
+    """Rank the numbered children of a node by their numbers."""
+    kin: defaultdict[tuple[str, int | None], list[Node]] = defaultdict(list)
+    for child in node.children.values():
+        if child.index is not None:
+            kin[child.stem, None].append(child)
+            if not child.stem:
+                kin[child.stem, child.bag].append(child)
+    for members in kin.values():
+        if len(members) > 1:
+            members.sort(key=lambda child: child.index or 0)
+            for rank, child in enumerate(members):
+                child.rank, child.kin = rank, len(members)
 
 
 def mix(value: int) -> int:
