@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Checkbox, Input, Label
+from textual.widgets import Input, Label
 from textual.worker import get_current_worker
 
 from wmtui.core.ports import Progress, Saved, SavePort, SavePreview, SaveRequest
@@ -20,7 +20,7 @@ from wmtui.errors import WmtuiError
 
 from .lines import Part
 from .text import bar, bytes_text, clip, plural, safe
-from .windows import Answer, Page, Question
+from .windows import Answer, Page, Question, Tick
 
 PATHS = (("mapping", "Mapping"), ("report", "Report"), ("checkpoint", "Checkpoint"))
 
@@ -34,9 +34,12 @@ class SaveWindow(ModalScreen[bool]):
         width: 100; max-width: 98%; height: auto; max-height: 96%; border: round $border; background: $background;
         padding: 0 1;
     }
+    SaveWindow .field { height: 1; }
+    SaveWindow .field Label { width: 12; }
+    SaveWindow .field Input { width: 1fr; }
     SaveWindow Label { height: 1; color: $text-muted; }
     SaveWindow Input { height: 1; border: none; padding: 0 1; margin: 0; }
-    SaveWindow Checkbox { height: 1; border: none; padding: 0; margin: 0; }
+    SaveWindow Tick { height: 1; border: none; padding: 0; margin: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         ("ctrl+s", "save", "save"),
@@ -85,14 +88,15 @@ class SaveWindow(ModalScreen[bool]):
         with Vertical():
             yield Label("Save — an empty path leaves that output out", markup=False)
             for name, label in PATHS:
-                yield Label(label, markup=False)
-                path = getattr(self.request, f"{name}_path")
-                yield Input(path, id=name, compact=True, placeholder="not written")
-            yield Checkbox(
+                with Horizontal(classes="field"):
+                    yield Label(label, markup=False)
+                    path = getattr(self.request, f"{name}_path")
+                    yield Input(path, id=name, compact=True, placeholder="not written")
+            yield Tick(
                 f"also save the {plural(pending, 'pending proposal')}", self.request.include_pending, id="pending",
                 disabled=not pending, compact=True,
             )  # fmt: skip
-            yield Checkbox(
+            yield Tick(
                 "keep source keys without a target under their own names", self.request.unmapped == "keep", id="keep",
                 compact=True,
             )  # fmt: skip
@@ -109,8 +113,8 @@ class SaveWindow(ModalScreen[bool]):
         paths = {f"{name}_path": self.query_one(f"#{name}", Input).value.strip() for name, _ in PATHS}
         return SaveRequest(
             **paths,
-            unmapped="keep" if self.query_one("#keep", Checkbox).value else "drop",
-            include_pending=self.query_one("#pending", Checkbox).value,
+            unmapped="keep" if self.query_one("#keep", Tick).value else "drop",
+            include_pending=self.query_one("#pending", Tick).value,
             force=force,
         )
 
@@ -208,7 +212,7 @@ class SaveWindow(ModalScreen[bool]):
         self.writing = True
         self.began = monotonic()
         self.stage = ""
-        for field in self.query("Input, Checkbox"):
+        for field in self.query("Input, Tick"):
             field.disabled = True
         self.focus_page()
         self.show_progress(Progress("begins"))
@@ -263,7 +267,7 @@ class SaveWindow(ModalScreen[bool]):
         page = self.query_one("#preview", Page)
         looks = page.looks
         if event.error is not None:
-            for field in self.query("Input, Checkbox"):
+            for field in self.query("Input, Tick"):
                 field.disabled = False
             self.show_preview(event.error)
             self.preview = None

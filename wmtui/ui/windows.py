@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import ClassVar
 
 from textual import events
@@ -12,6 +13,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.strip import Strip
+from textual.widgets import Checkbox
 
 from .actions import Action, S
 from .lines import Lines, Part, RowList, paint
@@ -74,6 +76,13 @@ class Page(RowList):
 class PageWindow(ModalScreen[None]):
     """A page over the screen; Esc, q and Enter close it."""
 
+    CELLS = 96
+
+    @classmethod
+    def cells_in(cls, columns: int) -> int:
+        """Cells of a line, in a terminal of so many columns."""
+        return min(cls.CELLS, columns * 96 // 100) - 4
+
     DEFAULT_CSS = """
     PageWindow { align: center middle; }
     PageWindow > Vertical {
@@ -108,8 +117,9 @@ class PageWindow(ModalScreen[None]):
         self.dismiss(None)
 
 
-def key_lines(actions: Sequence[Action[S]], now: S, looks: Palette) -> list[Sequence[Part]]:
-    """The keys of actions, by section; those that cannot be had now say why."""
+def key_lines(actions: Sequence[Action[S]], now: S, looks: Palette, cells: int = 92) -> list[Sequence[Part]]:
+    """The keys of actions, by section; those that cannot be had now say why. Long texts go on below themselves."""
+    indent = " " * 31
     lines: list[Sequence[Part]] = []
     section = ""
     for action in actions:
@@ -118,12 +128,28 @@ def key_lines(actions: Sequence[Action[S]], now: S, looks: Palette) -> list[Sequ
             lines += (
                 [[], [(section, looks.accent + looks.strong)]] if lines else [[(section, looks.accent + looks.strong)]]
             )
-        lines.append(
-            [(f"  {action.shown:12} ", looks.strong), (f"{action.title:15} ", None), (action.help, looks.muted)]
-        )
+        first, *more = wrap(action.help, cells - len(indent))
+        lines.append([(f"  {action.shown:12} ", looks.strong), (f"{action.title:15} ", None), (first, looks.muted)])
+        lines += [[(indent + text, looks.muted)] for text in more]
         if why := action.why_disabled(now):
-            lines.append([(" " * 31 + f"not now: {why}", looks.warn)])
+            lines += [[(indent + text, looks.warn)] for text in wrap(f"not now: {why}", cells - len(indent))]
     return lines
+
+
+class Tick(Checkbox):
+    """A switch that says ``[x]`` or ``[ ]``, not by its colour alone."""
+
+    DEFAULT_CSS = """
+    Tick > .toggle--button { color: $foreground; background: transparent; }
+    Tick.-on > .toggle--button { color: $accent; background: transparent; }
+    Tick:focus > .toggle--button { color: $accent; background: transparent; }
+    """
+    BUTTON_LEFT, BUTTON_INNER, BUTTON_RIGHT = "[", " ", "]"
+
+    def watch_value(self) -> None:
+        self.BUTTON_INNER = "x" if self.value else " "
+        super().watch_value()
+        self.refresh()
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from wmtui.ui.text import bar, clip, plural, shorten, width
 
 Tone = Literal["plain", "good", "warn", "bad"]
 FACETS: tuple[Status | None, ...] = (None, *Status)
+WORDY = 90
+"""Cells from which statuses that no key has are listed too."""
 SCOPES = {Scope.KEY: "row", Scope.GROUP: "group", Scope.FILTER: "all shown"}
 HINTS = {
     "source": ("accept", "choose", "reassign", "next_open", "save", "help"),
@@ -50,7 +52,7 @@ class Header(Lines):
         self._facet_cells: list[tuple[int, int, Status | None]] = []
 
     def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
-        return [paint(parts, cells) for parts in (self._first(cells), self._forecast(cells), self._facets())]
+        return [paint(parts, cells) for parts in (self._first(cells), self._forecast(cells), self._facets(cells))]
 
     def _first(self, cells: int) -> list[Part]:
         looks, review = self.looks, self.review
@@ -79,7 +81,7 @@ class Header(Lines):
             parts.append((f"{count} {word}  ", looks.warn if count else None))
         return [*parts, ("✓ loads" if loads else "", looks.good)]
 
-    def _facets(self) -> list[Part]:
+    def _facets(self, cells: int) -> list[Part]:
         looks, view = self.looks, self.view
         found = view.facet_counts()
         counts = {facet: len(view.groups) if facet is None else found[facet] for facet in FACETS}
@@ -88,6 +90,8 @@ class Header(Lines):
         at = 0
         for facet in FACETS:
             if facet in (Status.AMBIGUOUS, Status.REJECTED) and view is not self.review.sources:
+                continue
+            if cells < WORDY and facet is not view.facet and facet is not None and not counts[facet]:
                 continue
             text = f"{facet or 'all'} {counts[facet]}"
             shown = f"[{text}]" if facet == view.facet else f" {text} "

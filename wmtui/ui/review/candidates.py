@@ -15,6 +15,8 @@ from wmtui.ui.review.panes import percent
 from wmtui.ui.text import bar, clip, fit, plural, safe, shape_text, shorten
 
 LIMIT = 9
+DEEP = 40
+"""Candidates that are looked through for those of different groups."""
 
 
 class CandidatesPane(RowList):
@@ -36,8 +38,18 @@ class CandidatesPane(RowList):
             self.cursor = self.top = 0
         self.lead = lead
         self.places = places
-        self.found = self.review.candidates(lead, LIMIT) if lead >= 0 else ()
+        self.found = self._distinct(places, lead) if lead >= 0 else ()
         self.show()
+
+    def _distinct(self, places: Sequence[int], lead: int) -> tuple[Candidate, ...]:
+        """The candidates of a key; for several keys the best of each target group, as that is what they get."""
+        if len(places) == 1:
+            return self.review.candidates(lead, LIMIT)
+        index, of_target = self.review.target.index, self.review.targets.of_key
+        best: dict[int, Candidate] = {}
+        for candidate in self.review.candidates(lead, DEEP):
+            best.setdefault(of_target[index[candidate.target]], candidate)
+        return tuple(best.values())[:LIMIT]
 
     def target_of(self, place: int) -> int:
         """The target's place of a candidate."""
@@ -65,13 +77,15 @@ class CandidatesPane(RowList):
         elif status is Status.ACCEPTED:
             settled = review.session.settled(self.lead)
             word = "assigned by you" if settled is not None and settled.by_user else "accepted"
-        left = "Candidates for "
-        right = f"  {word}"
+        left, right = "Candidates for ", f"  {word}"
+        key = review.source.tensors[self.lead].key
         if len(self.places) > 1:
-            right = f"  speaks for {plural(len(self.places), 'key')}, {word}"
-        if cells < len(left) + len(right) + 20:
-            left, right = "For ", f"  {word}"
-        name = shorten(review.source.tensors[self.lead].key, cells - len(left) - len(right))
+            group = review.sources.groups[review.sources.of_key[self.lead]]
+            key = group.name if set(self.places) <= set(group.members) else key
+            right = f"  {plural(len(self.places), 'key')}, {word}"
+        if cells < len(left) + len(right) + 40:
+            left = "For "
+        name = shorten(key, cells - len(left) - len(right))
         return [(left, None), (name, None), (right, None)]
 
     def empty(self) -> str:
@@ -93,7 +107,7 @@ class CandidatesPane(RowList):
         parts: list[tuple[str, float]] = [("shape", score.shape), ("name", score.name), ("hierarchy", score.hierarchy)]
         if not wide:
             parts = [(label[0], value) for label, value in parts]
-        bars = "".join(f" {label} {bar(value, 4 if wide else 3)}" for label, value in parts)
+        bars = "".join(f" {label} {bar(value, 4)}" if wide else f" {label}{bar(value, 3)}" for label, value in parts)
         reasons = self._reasons(candidate) if wide else ""
         reason_cells = max(0, min(26, cells - 84)) if wide else 0
         name_cells = cells - 4 - len(numbers) - len(bars) - (reason_cells + 1 if wide else 0)

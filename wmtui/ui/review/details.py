@@ -49,7 +49,7 @@ class DetailsWindow(PageWindow):
     def fill(self) -> None:
         """Lay the two sides out for the window's width."""
         looks = palette(self.app)
-        cells = min(94, self.app.size.width * 96 // 100 - 4)
+        cells = self.cells_in(self.app.size.width)
         lines = details(self.specs, self.stats, self.equal, self.loading_values, looks, cells)
         if self.trouble:
             lines.append([(self.trouble, looks.bad)])

@@ -217,7 +217,9 @@ class ReviewScreen(Deciding):
     # ---- windows
 
     def do_help(self) -> None:
-        self.app.push_screen(PageWindow("Keys", help_lines(self.situation(), palette(self.app))))
+        self.app.push_screen(
+            PageWindow("Keys", help_lines(self.situation(), palette(self.app), PageWindow.cells_in(self.size.width)))
+        )
 
     def do_explain(self) -> None:
         places = self.row_places()

@@ -9,9 +9,10 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Checkbox, Input, Label
+from textual.widgets import Input, Label
 
 from wmtui.core.match_options import MatchOptions
+from wmtui.ui.windows import Tick
 
 FIELDS = (
     ("shape", "Weight of the shape in the score, 0 to 1"),
@@ -32,7 +33,7 @@ class SettingsWindow(ModalScreen[MatchOptions | None]):
     SettingsWindow Label { height: 1; color: $text-muted; }
     SettingsWindow #trouble { color: $text-error; }
     SettingsWindow Input { height: 1; border: none; padding: 0 1; }
-    SettingsWindow Checkbox { height: 1; border: none; padding: 0; }
+    SettingsWindow Tick { height: 1; border: none; padding: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "close", "close"),
@@ -53,7 +54,7 @@ class SettingsWindow(ModalScreen[MatchOptions | None]):
             for (name, label), value in zip(FIELDS, values, strict=True):
                 yield Label(label, markup=False)
                 yield Input(f"{value:g}", id=name, type="number", compact=True)
-            yield Checkbox(
+            yield Tick(
                 "also propose transposed and reshaped tensors",
                 self.options.allow_transforms,
                 id="transforms",
@@ -84,7 +85,7 @@ class SettingsWindow(ModalScreen[MatchOptions | None]):
         if not sum(numbers.values()):
             self.trouble("one of the three weights must be above 0")
             return
-        transforms = self.query_one("#transforms", Checkbox).value
+        transforms = self.query_one("#transforms", Tick).value
         weights = msgspec.structs.replace(self.options.weights, **numbers)
         options = MatchOptions(weights, tolerance, transforms)
         self.dismiss(options if options != self.options else None)

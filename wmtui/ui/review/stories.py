@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 
 from rich.style import Style
 
@@ -142,6 +143,7 @@ def _row(label: str, values: Sequence[str], half: int, looks: Palette, style: St
     return [(f"{label:10} ", looks.muted), (shown[0] + "  ", style), (shown[1], style)]
 
 
-def help_lines(now: Situation, looks: Palette) -> list[Line]:
+def help_lines(now: Situation, looks: Palette, cells: int) -> list[Line]:
     """The signs and the keys of the review."""
-    return [[(glyph_legend(), None)], [], *key_lines(ACTIONS, now, looks)]
+    signs: list[Line] = [[(text, None)] for text in wrap(glyph_legend(), cells)]
+    return [*signs, [], *key_lines(ACTIONS, now, looks, cells)]
