@@ -16,7 +16,8 @@ from wmtui.core.tensor_stats import ScanResult, TensorStats
 from wmtui.ui.actions import bindings
 from wmtui.ui.base import TerminalApp
 from wmtui.ui.inspect.actions import ACTIONS, Situation
-from wmtui.ui.inspect.bars import Heading, side_facts
+from wmtui.ui.inspect.bars import Heading
+from wmtui.ui.inspect.plain import side_facts
 from wmtui.ui.inspect.screen import ViewScreen
 from wmtui.ui.inspect.trees import ContentsView, TreeView
 from wmtui.ui.inspect.views import ORDERS, TableView, TensorView, TiesView, TotalsView

@@ -9,27 +9,11 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from wmtui.core.inspection import totals_by_dtype, whole
-from wmtui.core.side import Side
 from wmtui.ui.actions import Action
 from wmtui.ui.inspect.views import View
 from wmtui.ui.lines import Lines, Part, RowList, paint
-from wmtui.ui.text import bar, bytes_text, clip, count_text, plural, shorten, width
+from wmtui.ui.text import bar, clip, shorten, width
 from wmtui.ui.theme import Palette
-
-
-def side_facts(side: Side) -> list[str]:
-    """What a file holds, in a few words each, the most telling first; not safe yet."""
-    found = whole(side.listing)
-    dtypes = [total.name for total in totals_by_dtype(side.listing)]
-    facts = [plural(found.tensors, "tensor"), f"{count_text(found.numel)} parameters", bytes_text(found.nbytes)]
-    if dtypes:
-        facts.append(" ".join(dtypes[:3]) + (f" and {len(dtypes) - 3} more" if len(dtypes) > 3 else ""))
-    if side.weights_key or len(side.weights_keys) > 1:
-        facts.append(f"in {side.weights_key or 'the top level'}")
-    if len(side.weights_keys) > 1:
-        facts.append(f"one of {len(side.weights_keys)} dictionaries (w)")
-    return facts
 
 
 class Heading(Lines):

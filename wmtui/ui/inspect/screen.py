@@ -48,7 +48,7 @@ class ViewScreen(Screen[None]):
 
     actions: ClassVar[Sequence[Action[Any]]] = ()
     hinted: ClassVar[Sequence[str]] = ()
-    CSS = """
+    DEFAULT_CSS = """
     ViewScreen { layout: vertical; overflow: hidden; }
     ViewScreen #search { display: none; height: 1; border: none; padding: 0 1; }
     ViewScreen.searching #search { display: block; }

@@ -76,12 +76,14 @@ class TensorView(View):
 
     Attributes:
         bad: place of a tensor -> what is wrong with its data.
+        count_cells: width of the last column.
     """
 
     def __init__(self, listing: Listing) -> None:
         super().__init__()
         self.listing = listing
         self.bad: dict[int, str] = {}
+        self.count_cells = len(f" x{len(listing)}")
         self._tied = {listing.index[key] for keys in listing.ties.values() for key in keys}
         shapes, dtypes = {spec.shape for spec in listing}, {spec.dtype for spec in listing}
         self._shape_cells = min(18, max((width(shape_text(shape)) for shape in shapes), default=0))
@@ -105,7 +107,7 @@ class TensorView(View):
     ) -> list[Part]:
         """Name, shape, dtype, bytes and number in ``cells`` cells."""
         shape_cells = self._shape_cells if cells >= 70 else min(self._shape_cells, 11)
-        size_cells, count_cells = 10, 7 if cells >= 60 else 0
+        size_cells, count_cells = 9, self.count_cells if cells >= 60 else 0
         rest = shape_cells + self._dtype_cells + size_cells + count_cells + 3
         facts = (
             f"{clip(shape_text(spec.shape), shape_cells):>{shape_cells}} {fit(spec.dtype, self._dtype_cells)}"
@@ -133,6 +135,7 @@ class TableView(TensorView):
     def __init__(self, table: GroupTable) -> None:
         super().__init__(table.listing)
         self.table = table
+        self.count_cells = max((len(f" x{len(group.members)}") for group in table.groups), default=0)
         self._sizes: dict[int, int | None] = {}
 
     def count(self) -> int:
