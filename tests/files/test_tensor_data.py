@@ -11,10 +11,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from wmtui.core.ports import Progress
 from wmtui.core.side import SideSpec
 from wmtui.errors import Cancelled, InputError
 from wmtui.files.decode import decode, table
-from wmtui.files.open import OpenedSide, open_side
+from wmtui.files.open import open_side
+from wmtui.files.source import OpenedSide
 from wmtui.files.tensors import describe, equal_values, read_tensor, scan
 
 SMALL = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu")
@@ -152,7 +154,7 @@ def test_a_scan_names_the_bad_tensors_and_the_unreadable_ones(tmp_path):
     kept = {"good": torch.ones(3), "bad": bad, "tied": bad, "sparse": torch.eye(3).to_sparse(), "n": torch.arange(3)}
     torch.save(kept, tmp_path / "w.pt")
     side, source = opened(tmp_path / "w.pt")
-    told = []
+    told: list[Progress] = []
     result = scan(source, side.listing, told.append, never)
     assert result.bad == {"bad": (1, 0)}
     assert result.checked == 2

@@ -25,6 +25,7 @@ from wmtui.files.sharded import ShardIndex, check_complete, read_index
 from wmtui.files.source import OpenedSide
 from wmtui.files.torch_file import FORM_NAMES, read_torch_file
 from wmtui.files.torch_source import TorchPart, TorchSource, weights_of
+from wmtui.files.torchscript import script_class
 from wmtui.files.unwrap import choose, find_weights
 
 _BATCH_NORM = ("running_mean", "running_var", "num_batches_tracked")
@@ -198,7 +199,10 @@ def _open_torch(path: Path, file: Path, name: str, spec: SideSpec) -> OpenedSide
     source = TorchSource(path, [TorchPart(read, weights)])
     contents = content_tree(read.graph, (*found, weights))
     counts = {entry.name: len(entry.tensors) for entry in (*found, weights)}
-    opened = _torch_side(source, name, spec, notes, contents, FORM_NAMES[read.form])
+    form = FORM_NAMES[read.form]
+    if read.form == "torchscript":
+        form = f"{form} of {script_class(read)}"
+    opened = _torch_side(source, name, spec, notes, contents, form)
     return opened._replace(side=_with(opened.side, weights_key=weights.name, weights_keys=counts))
 
 

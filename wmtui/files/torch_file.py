@@ -14,7 +14,7 @@ from wmtui.files.pickle_graph import MAX_PICKLE, Graph
 from wmtui.files.pickle_reader import read_pickle
 from wmtui.files.regular_file import RegularFile
 from wmtui.files.source import Place, no_data
-from wmtui.files.torch_legacy import HEAD, read_legacy
+from wmtui.files.torch_legacy import is_legacy, read_legacy
 from wmtui.files.torch_tar import is_tar, read_tar
 from wmtui.files.torch_tensors import PickledTensor, StorageRef, fits, storage_of
 from wmtui.files.zip_directory import DEFLATED, ZipDirectory, data_offset, read_directory, read_member
@@ -117,7 +117,7 @@ def read_torch_part(path: Path, start: int, length: int | None) -> TorchFile:
         head = file.read_at(0, min(512, file.size))
         if head.startswith(b"PK"):
             return _read_zip(file)
-        if head.startswith(HEAD) or is_tar(head):
+        if is_legacy(head) or is_tar(head):
             form: Form = "tar" if is_tar(head) else "legacy"
             read = read_tar(file) if form == "tar" else read_legacy(file)
             return TorchFile(path, file.size, form, read.graph, read.byteorder, storages=read.storages, start=start)

@@ -17,8 +17,8 @@ from wmtui.files.regular_file import RegularFile
 from wmtui.files.torch_tensors import storage_of
 
 MAGIC = 0x1950A86A20F9469CFC6C
-HEAD = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-"""The first bytes of such a file: the magic number as a pickle."""
+_MAGIC_BYTES = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+_MAGIC_TEXT = b"L119547037146038801333356L"
 PROTOCOL = 1001
 _AGAIN = "copy or download the file again; whatever wrote it may have been stopped"
 
@@ -29,6 +29,11 @@ class LegacyFile(NamedTuple):
     graph: Graph
     storages: Mapping[str, tuple[int, int]]
     byteorder: str
+
+
+def is_legacy(head: bytes) -> bool:
+    """Whether a file that begins so has the magic number first, in whatever protocol of pickle."""
+    return _MAGIC_BYTES in head[:32] or head.startswith(_MAGIC_TEXT)
 
 
 def read_legacy(file: RegularFile) -> LegacyFile:

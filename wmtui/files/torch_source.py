@@ -13,6 +13,7 @@ from wmtui.files.pickle_graph import Node
 from wmtui.files.source import Place, Source
 from wmtui.files.torch_file import TorchFile
 from wmtui.files.torch_tensors import PickledTensor, fits
+from wmtui.files.torchscript import script_weights
 from wmtui.files.unwrap import Weights, choose, find_weights
 
 
@@ -96,9 +97,9 @@ def weights_of(file: TorchFile, weights_key: str | None) -> tuple[Weights, list[
         KeyMissingError: it does not hold the one that was asked for.
     """
     where = str(file.path)
-    found = find_weights(file.graph.root, where)
-    notes = [*file.notes, *strangers(file.graph)]
-    if not found:
+    found = [script_weights(file)] if file.form == "torchscript" else find_weights(file.graph.root, where)
+    notes = [*file.notes, *(() if file.form == "torchscript" else strangers(file.graph))]
+    if not found or not found[0].tensors:
         if any("would run" in note for note in notes):
             raise UnsafeError(f"{where} holds no tensors; {notes[-1]}", "do not load it")
         raise FormatError(
