@@ -216,23 +216,46 @@ def find_fused(state: State, scope: Scope, rows: list[int], columns: list[int], 
     return found
 
 
-def _sibling_groups(side: _Side) -> list[list[int]]:
+class _Group(NamedTuple):
+    """Open units in one container, with the words that each has below it."""
+
+    units: list[int]
+    words: list[set[str]]
+
+
+def _sibling_groups(side: _Side) -> list[_Group]:
     """Open units by the module that holds them, and by the module above where that makes other groups."""
     near: defaultdict[int, list[int]] = defaultdict(list)
     wide: defaultdict[int, list[int]] = defaultdict(list)
+    containers: dict[int, Node] = {}
     for unit in side.units:
-        if not side.tree.shapes[unit] or side.tree.numels[unit] <= 1:
-            continue
         parent = side.tree.nodes[unit].parent
+        if parent is None or not side.tree.shapes[unit] or side.tree.numels[unit] <= 1:
+            continue
         near[id(parent)].append(unit)
-        if parent is not None and parent is not side.scope:
+        containers[id(parent)] = parent
+        if parent is not side.scope and parent.parent is not None:
             wide[id(parent.parent)].append(unit)
-    groups = list(near.values())
+            containers[id(parent.parent)] = parent.parent
+    groups = [_group(side, containers[key], units) for key, units in near.items()]
+    seen = list(near.values())
     for key, units in wide.items():
         merged = sorted({*units, *near.get(key, ())})
-        if merged not in groups and len(merged) <= _MOST_SIBLINGS:
-            groups.append(merged)
+        if len(merged) <= _MOST_SIBLINGS and merged not in seen:
+            groups.append(_group(side, containers[key], merged))
     return groups
+
+
+def _group(side: _Side, container: Node, units: list[int]) -> _Group:
+    found = []
+    for unit in units:
+        own: set[str] = set()
+        at: Node | None = side.tree.nodes[unit]
+        while at is not None and at is not container:
+            own.update(word.rpartition(":")[2] for word in words(at.stem))
+            at = at.parent
+        found.append(own)
+    return _Group(units, found)
 
 
 def _candidates(state: State, kind: Kind, side: _Side, other: _Side) -> Iterator[_Candidate]:
@@ -245,7 +268,7 @@ def _candidates(state: State, kind: Kind, side: _Side, other: _Side) -> Iterator
         if not shape:
             continue
         for group in groups:
-            for parts, dim in _subsets(side.tree, group, shape):
+            for parts, dim in _subsets(side.tree, group.units, shape):
                 for k, whole in enumerate(wholes):
                     place = k / max(1, len(wholes) - 1)
                     fusion = UnitFusion(kind, parts, whole, dim)
@@ -277,37 +300,32 @@ def _subsets(tree: Tree, group: list[int], shape: Shape) -> Iterator[tuple[tuple
 
 
 def _hit(
-    state: State, side: _Side, other: _Side, group: list[int], fusion: UnitFusion, place: float, exact: bool
+    state: State, side: _Side, other: _Side, group: _Group, fusion: UnitFusion, place: float, exact: bool
 ) -> float | None:
     """What names and places say for a fusion, about -0.2 to 1.5; None where four parts have no canonical set."""
     count = len(fusion.parts)
-    own = [
-        {word.rpartition(":")[2] for word in words(side.tree.nodes[unit].stem)}
-        | (set(words(_parent_stem(side, unit))) if count == 4 else set())
-        for unit in fusion.parts
-    ]
+    places = [group.units.index(unit) for unit in fusion.parts]
+    own = [group.words[place] for place in places]
     whole_node = other.tree.nodes[fusion.whole]
     whole_words = {word for word, _ in state.names.phrases[state.names.of(whole_node, other.scope)]}
     named: set[str] = set()
-    for unit in fusion.parts:
-        for word in words(side.tree.nodes[unit].stem):
-            word = word.rpartition(":")[2]
+    for part_words in own:
+        for word in sorted(part_words):
             if word in whole_words and word not in named and word not in WEAK_WORDS:
                 named.add(word)
                 break
     hit = len(named) / count
     canonical = False
     for members in FUSED_SETS:
-        if len(members) == count and members <= set().union(*own) and all(len(words_ & members) == 1 for words_ in own):
+        if len(members) == count and members <= set().union(*own) and all(len(part & members) == 1 for part in own):
             hit = max(hit, 0.3) if exact else max(hit, 0.85) + 0.3
             canonical = True
             break
     if count == 4 and not canonical and hit < 1:
         return None
-    places = [group.index(unit) for unit in fusion.parts]
     if places[-1] - places[0] > count - 1 and not (side.tree.sorted and canonical):
         hit -= 0.12
-    hit -= 0.05 * abs(places[0] / max(1, len(group) - count) - place)
+    hit -= 0.05 * abs(places[0] / max(1, len(group.units) - count) - place)
     parent_a, parent_b = side.tree.nodes[fusion.parts[0]].parent, whole_node.parent
     inside_a, inside_b = parent_a not in (None, side.scope), parent_b not in (None, other.scope)
     if inside_a and inside_b and parent_a is not None and parent_b is not None:
@@ -315,12 +333,3 @@ def _hit(
     else:
         near = 0.5 if inside_a == inside_b else 0.2
     return hit + 0.5 * near
-
-
-def _parent_stem(side: _Side, unit: int) -> str:
-    parent = side.tree.nodes[unit].parent
-    return (
-        parent.stem
-        if parent is not None and parent is not side.scope and len(side.tree.nodes[unit].children) == 0
-        else ""
-    )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from wmtui.core.matching.tree import Node, Tree
+from wmtui.core.matching.vocabulary import BINDING
 from wmtui.core.matching.words import alike, words
 
 Phrase = tuple[tuple[str, float], ...]
@@ -97,6 +98,9 @@ def _phrase(node: Node, root: Node) -> Phrase:
     at: Node | None = node
     while at is not None and at is not root:
         own = words(at.stem)
+        binding = words(at.parent.stem) if at.parent is not None and at.parent is not root else ()
+        if own and len(binding) == 1 and binding[0] in BINDING and not own[0].startswith(("#", "norm")):
+            own = (f"{binding[0]}:{own[0]}", *own[1:])
         for word in own:
             found.setdefault(word, weight)
         if at.index is not None and at.kin > 1:

@@ -44,7 +44,7 @@ def global_closeness(
 
     Args:
         weights: shape (m, n), above zero where a pair can be.
-        places_a, places_b: m and n places in depth-first order.
+        places_a, places_b: m and n places in the order of the listing.
         anchors: places (source, target) where matched blocks begin.
     """
     rows = sorted(

@@ -90,4 +90,6 @@ def canonical_position(child: Node, parent: Node) -> tuple[float, float, str]:
 
 def _is_list(node: Node) -> bool:
     """Whether a module is a list of blocks."""
-    return len(node.children) > 1 and all(child.index is not None and not child.stem for child in node.children.values())
+    return len(node.children) > 1 and all(
+        child.index is not None and not child.stem for child in node.children.values()
+    )

@@ -98,7 +98,9 @@ class Shapes:
             modes[lengths] += habit * tally[0]
         self._modes = modes
         self._overall = sum(modes.values()) or habit
-        self._mixed = frozenset(k for k, (all_, same, turned) in seen.items() if same and turned and same + turned <= all_)
+        self._mixed = frozenset(
+            k for k, (all_, same, turned) in seen.items() if same and turned and same + turned <= all_
+        )
 
     def transposes(self, shape: Shape) -> bool:
         """Whether matrices of these lengths are kept transposed on the other side."""

@@ -118,17 +118,18 @@ def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], round
     if on.roles:
         _mark_taken(state, scope, support)
     _fill(state, scope, support, by_numel)
+    groups = _competitors(state, rows, columns, by_numel)
     possible = support.fit > 0
     support.contrasted[:] = support.raw_name
     if on.contrast:
-        for group_a, group_b in by_numel.values():
+        for group_a, group_b in groups:
             _contrast(state, scope, support, group_a, group_b)
     row_best = np.maximum(support.raw_name.max(1, keepdims=True, initial=0.0), 0.15)
     column_best = np.maximum(support.raw_name.max(0, keepdims=True, initial=0.0), 0.15)
     relative = (support.raw_name / row_best) * (support.raw_name / column_best)
     support.name[:] = np.where(possible, 0.30 * support.raw_name + 0.25 * relative + 0.45 * support.contrasted, 0.0)
     if on.order:
-        _weigh_order(state, scope, support, by_numel)
+        _weigh_order(state, scope, support, groups)
     exact = EXACT + 0.15 * support.exact.sum() / max(1, min(size))
     base = (
         BASE
@@ -155,6 +156,26 @@ def _by_numel(state: State, rows: list[int], columns: list[int]) -> dict[int, tu
         if group is not None:
             group[1].append(j)
     return {numel: group for numel, group in groups.items() if group[1]}
+
+
+def _competitors(
+    state: State, rows: list[int], columns: list[int], by_numel: Mapping[int, tuple[list[int], list[int]]]
+) -> list[tuple[list[int], list[int]]]:
+    """Groups whose members compete: of one size, and of one shape where both sides have it equally often."""
+    groups: list[tuple[list[int], list[int]]] = []
+    for group_a, group_b in by_numel.values():
+        ours: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        theirs: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for i in group_a:
+            ours[state.source.shapes[rows[i]]].append(i)
+        for j in group_b:
+            theirs[state.target.shapes[columns[j]]].append(j)
+        same = [s for s in ours if len(ours[s]) == len(theirs.get(s, ())) and len(ours) + len(theirs) > 2]
+        groups += [(ours.pop(shape), theirs.pop(shape)) for shape in same]
+        rest = (sorted(i for g in ours.values() for i in g), sorted(j for g in theirs.values() for j in g))
+        if rest[0] and rest[1]:
+            groups.append(rest)
+    return groups
 
 
 def _mark_taken(state: State, scope: Scope, support: Support) -> None:
@@ -233,16 +254,18 @@ def _contrast(state: State, scope: Scope, support: Support, group_a: list[int], 
                 support.contrasted[i, j] = names.contrasted(phrase, phrase_b, weights)
 
 
-def _weigh_order(
-    state: State, scope: Scope, support: Support, by_numel: Mapping[int, tuple[list[int], list[int]]]
-) -> None:
-    anchors = [(block.source.lo, block.target.lo) for block in dict.fromkeys((*scope.blocks[:1], *scope.blocks[-1:]))]
+def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[tuple[list[int], list[int]]]) -> None:
+    source, target = state.source, state.target
+    ends = dict.fromkeys((*scope.blocks[:1], *scope.blocks[-1:]))
+    anchors = [(source.places[block.source.lo], target.places[block.target.lo]) for block in ends]
     likely = support.fit * (1 + 0.5 * support.raw_name)
-    support.order[:] = global_closeness(likely, support.rows, support.columns, anchors)
-    for group_a, group_b in by_numel.values():
-        cells = np.ix_(group_a, group_b)
+    places_a = [source.places[unit] for unit in support.rows]
+    places_b = [target.places[unit] for unit in support.columns]
+    support.order[:] = global_closeness(likely, places_a, places_b, anchors)
+    for group_a, group_b in groups:
+        cells = np.ix_(sorted(group_a, key=places_a.__getitem__), sorted(group_b, key=places_b.__getitem__))
         support.kin[cells] = closeness(likely[cells]) * (support.fit[cells] > 0)
-    agree, total = concordance(_witnesses(state, support, by_numel))
+    agree, total = concordance(_witnesses(state, support, groups))
     state.concordance[0] += agree
     state.concordance[1] += total
     rate = (agree + 3 * state.order_rate) / (total + 3)
@@ -251,11 +274,11 @@ def _weigh_order(
 
 
 def _witnesses(
-    state: State, support: Support, by_numel: Mapping[int, tuple[list[int], list[int]]]
+    state: State, support: Support, groups: Sequence[tuple[list[int], list[int]]]
 ) -> list[tuple[int, int, bool]]:
     """Pairs that are sure without order: the only one of a shape, or far ahead by name."""
     found: set[tuple[int, int]] = set()
-    for group_a, group_b in by_numel.values():
+    for group_a, group_b in groups:
         if len(group_a) * len(group_b) > _WITNESS_CELLS:
             continue
         cells = np.ix_(group_a, group_b)
@@ -275,9 +298,8 @@ def _witnesses(
                 if (len(row) < 2 or row[-2] < 0.7 * best) and (len(column) < 2 or column[-2] < 0.7 * best):
                     found.add((group_a[i], group_b[j]))
     shapes = state.source.shapes
-    return [
-        (support.rows[i], support.columns[j], sum(d > 1 for d in shapes[support.rows[i]]) > 1) for i, j in sorted(found)
-    ]
+    pairs = sorted((support.rows[i], support.columns[j]) for i, j in found)
+    return [(state.source.places[x], state.target.places[y], sum(d > 1 for d in shapes[x]) > 1) for x, y in pairs]
 
 
 def _apply_facts(state: State, support: Support) -> None:

@@ -40,11 +40,19 @@ _PAIRED = {
     "offset": ("scale", "bias"),
 }
 _SUFFIXES = (("_weight", "weight"), ("_bias", "bias"), ("_kernel", "weight"))
-_COMPOUND_LEAVES = ("running_mean", "running_var", "num_batches_tracked", "moving_mean", "moving_variance")
+_COMPOUND_LEAVES = (
+    "running_mean",
+    "running_var",
+    "num_batches_tracked",
+    "moving_mean",
+    "moving_variance",
+    "weight_g",
+    "weight_v",
+)
 _STATISTICS = {"mean": "running_mean", "var": "running_var"}
 _WEIGHT_NORM = {
-    ".parametrizations.weight.original0": ".weight_g",
-    ".parametrizations.weight.original1": ".weight_v",
+    ".parametrizations.weight.original0": "weight_g",
+    ".parametrizations.weight.original1": "weight_v",
 }
 _INDEX = re.compile(r"^(.*?)([0-9]+)$", re.DOTALL)
 _INNER_INDEX = re.compile(r"(?<=[0-9])_(?=.)")
@@ -122,6 +130,12 @@ def separator_of(keys: Sequence[str]) -> str:
 class Tree:
     """The tree of one listing.
 
+    Attributes:
+        nodes, leaves, main, shapes, numels: of each unit, in depth-first order; shape and size are the main leaf's.
+        places: of each unit, its place in the listing, or in the usual order where the listing has lost its own.
+        unit_of: row -> unit.
+        sorted: whether the listing has lost its order.
+
     Args:
         specs: the tensors, in listing order.
         marks: row -> anything hashable that must tell otherwise equal structures apart (facts).
@@ -145,6 +159,8 @@ class Tree:
             self._segments.clear()
             self.root = Node("", None, "", None)
             self._grow(paths, strip=False)
+        if self.separator == "_" or self._by_underscore:
+            _join_chains(self.root)
         self.sorted = keys_sorted(specs) or looks_sorted(self.root)
         self.by_order = by_order
         self._arrange()
@@ -158,7 +174,7 @@ class Tree:
             key = key.removesuffix(end)
         if "parametrizations" in key:
             for long, short in _WEIGHT_NORM.items():
-                key = key.replace(long, short)
+                key = key.replace(long.replace(".", self.separator), self.separator + short)
         if self.separator == "_":
             for leaf in _COMPOUND_LEAVES:
                 if key.endswith(f"_{leaf}"):
@@ -299,6 +315,7 @@ class Tree:
         self.shapes: list[tuple[int, ...]] = []
         self.numels: list[int] = []
         self.unit_of: list[int] = [0] * len(self.specs)
+        self.places: list[int] = []
         order = self._preorder()
         for node in order:
             node.lo = len(self.nodes)
@@ -319,6 +336,7 @@ class Tree:
         shape = self.specs[leaves[main]].shape
         for row in leaves.values():
             self.unit_of[row] = len(self.nodes)
+        self.places.append(len(self.nodes) if self.sorted or self.by_order else leaves[main])
         self.nodes.append(node)
         self.leaves.append(leaves)
         self.main.append(main)
@@ -355,6 +373,28 @@ class Tree:
         node.numel = total
         key = (own, tuple(below))
         node.structure = known.setdefault(key, len(known))
+
+
+def _join_chains(root: Node) -> None:
+    """Make one segment of words that always follow each other (``self``, ``attn``), where words were split apart."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        for token, child in list(node.children.items()):
+            joined = child
+            while joined.leaves is None and joined.index is None and len(joined.children) == 1:
+                below = next(iter(joined.children.values()))
+                if not below.stem:
+                    break
+                below.token, below.stem = f"{joined.token}_{below.token}", f"{joined.token}_{below.stem}"
+                below.parent = node
+                joined = below
+            if joined is not child:
+                node.children = {
+                    (joined.token if key == token else key): (joined if key == token else other)
+                    for key, other in node.children.items()
+                }
+            stack.append(joined)
 
 
 def _count_from_none(node: Node) -> None:

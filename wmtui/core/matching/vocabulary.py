@@ -24,7 +24,7 @@ proj: projection project projector projections projs projects
 short: downsample shortcut skip identity downsampling residual downsampler sc downsamplers ds
 up: upsample upsampler upsamplers upsampling
 head: classifier logits heads classification unembed predictor predictions
-layer: block blocks layers unit units resblocks h stage stages blk blks bottleneck blocs levels level
+layer: block blocks layers unit units resblocks stage stages blk blks bottleneck blocs levels level
 enc: encoder encoders
 dec: decoder decoders
 vis: vision visual image img images
@@ -130,6 +130,7 @@ RELATED: dict[tuple[str, str], float] = {
     ("head", "out"): 0.7,
     ("fc", "proj"): 0.4,
     ("pre:attn", "in"): 0.5,
+    ("in", "attn"): 0.3,
     ("pre:attn", "attn"): 0.6,
     ("pre:self", "attn"): 0.5,
     ("pre:self", "self"): 0.7,

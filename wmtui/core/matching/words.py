@@ -31,6 +31,8 @@ def words(name: str) -> tuple[str, ...]:
 
     ``post_attention_layernorm`` gives ``("post:attn", "norm")``; an ordinal word gives ``#0``, ``#1``.
     """
+    if name == "h":
+        return ("layer",)
     text = name
     for spelling, joined in PHRASES:
         if spelling in text:
@@ -75,6 +77,8 @@ def alike(a: str, b: str) -> float:
     if related or ":" in a or ":" in b:
         return related
     short, long = sorted((len(a), len(b)))
+    if short == 1:
+        return 0.5 if long > 2 and a[0] == b[0] else 0.0
     if short >= 3 and (a.startswith(b) or b.startswith(a)):
         return 0.85
     if short >= 4 and (a in b or b in a):
