@@ -17,6 +17,7 @@ from wmtui.ui.actions import bindings
 from wmtui.ui.base import TerminalApp
 from wmtui.ui.inspect.actions import ACTIONS, Situation
 from wmtui.ui.inspect.bars import Heading
+from wmtui.ui.inspect.choose import WeightsChooser
 from wmtui.ui.inspect.plain import side_facts
 from wmtui.ui.inspect.screen import ViewScreen
 from wmtui.ui.inspect.trees import ContentsView, TreeView
@@ -24,7 +25,6 @@ from wmtui.ui.inspect.views import ORDERS, TableView, TensorView, TiesView, Tota
 from wmtui.ui.review.palette import ActionProvider
 from wmtui.ui.terminal import Terminal
 from wmtui.ui.text import bytes_text, plural
-from wmtui.ui.windows import Answer, Question
 
 BAD = 1
 """The table's code for tensors with NaN or infinity."""
@@ -226,13 +226,7 @@ class InspectScreen(ViewScreen):
 
     def do_weights(self) -> None:
         side = self.inspected.side
-        names = list(side.weights_keys)
-        answers = [
-            Answer(str(n), f"{name or 'the top level'}, {plural(side.weights_keys[name], 'tensor')}", name)
-            for n, name in enumerate(names[:9], 1)
-        ]
-        texts = [f"shown now: {side.weights_key or 'the top level'}"]
-        self.app.push_screen(Question("Which dictionary of weights?", texts, answers), self.take_weights)
+        self.app.push_screen(WeightsChooser(list(side.weights_keys.items()), side.weights_key), self.take_weights)
 
     def take_weights(self, name: str | None) -> None:
         """Look at another dictionary of weights of the same file."""

@@ -32,6 +32,7 @@ class Heading(Lines):
         super().__init__(id=id)
         self.heading, self.right, self.facts = name, right, facts
         self.views = views
+        self.numbered = True
         self.shown = 0
         self._cells: list[tuple[int, int]] = []
 
@@ -44,20 +45,26 @@ class Heading(Lines):
         return [
             paint([*first, (right, looks.muted)], cells),
             paint([(clip("  ".join(self.facts), cells), None)], cells),
-            paint(self._tabs(), cells),
+            paint(self._tabs(cells), cells),
         ]
 
-    def _tabs(self) -> list[Part]:
+    def _tabs(self, cells: int) -> list[Part]:
         looks = self.looks
+        texts = [
+            (f"{place + 1} " if self.numbered else "") + f"{view.name} {view.badge()}".rstrip()
+            for place, view in enumerate(self.views)
+        ]
+        first = 0  # where not all of them fit, those on the left go first
+        while first < self.shown and sum(len(text) + 2 for text in texts[first : self.shown + 1]) > cells:
+            first += 1
         parts: list[Part] = []
-        self._cells = []
+        self._cells = [(0, 0)] * first
         at = 0
-        for place, view in enumerate(self.views):
-            text = f"{place + 1} {view.name} {view.badge()}".rstrip()
+        for place, text in enumerate(texts[first:], first):
             shown = f"[{text}]" if place == self.shown else f" {text} "
             self._cells.append((at, at + len(shown)))
-            at += len(shown) + 1
-            parts.append((shown + " ", looks.accent + looks.strong if place == self.shown else looks.muted))
+            at += len(shown)
+            parts.append((shown, looks.accent + looks.strong if place == self.shown else looks.muted))
         return parts
 
     def on_click(self, event: events.Click) -> None:
