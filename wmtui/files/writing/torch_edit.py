@@ -163,7 +163,8 @@ class TorchEdit:
 
     def _transformed(self, node: Node, tensor: PickledTensor, op: Operation) -> Node:
         storage = storage_of_tensor(node)
-        if storage is not None and op.shape is not None and tensor.strides == row_major(tensor.shape):
+        in_place = op.permutation is None and tensor.strides == row_major(tensor.shape)
+        if storage is not None and op.shape is not None and in_place:
             return moved(node, storage, tensor.storage_offset, op.shape, row_major(op.shape))
         made = wanted(op.sources[0], op, self._file.place(tensor, op.sources[0]))
         key = self._free_key()

@@ -111,13 +111,15 @@ def check_write(
         return (e.message,)
 
 
-def output_size(opened: OpenedSide, plan: Plan, output: Path = Path("x"), *, others: Unmapped = "drop") -> int:
-    """About how many bytes the source's own format takes for a plan.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    return make_layout(opened, plan, output, Options(others=others)).nbytes
+def output_size(opened: OpenedSide, plan: Plan) -> int:
+    """About how many bytes a plan takes in the source's own format and with its other contents."""
+    listing, nbytes = opened.side.listing, opened.side.nbytes or 0
+    used = {op.sources[0] for op in plan.operations}
+    firsts = {listing[key].shares or key for key in used}
+    unused = sum(spec.nbytes or 0 for spec in listing if spec.shares is None and spec.key not in firsts)
+    copies = [op.sources[0] for op in plan.operations if op.kind == "alias"]
+    more = sum(listing[key].nbytes or 0 for key in copies) if isinstance(opened.source, SafetensorsSource) else 0
+    return max(nbytes - unused, 0) + more
 
 
 def representable(opened: OpenedSide, format: Format = "source") -> Callable[[str], str | None]:

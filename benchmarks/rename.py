@@ -1,0 +1,171 @@
+"""Renaming against copying: time and peak memory of wmtui, ``cp X Y && sync Y``, and loading and saving.
+
+``python -m benchmarks.rename [--gib 2] [--runs 3] [--folder DIR]``. Every way runs in a process of its own; in each
+round all ways run one after the other on the same files, and a ratio is that of one round to its own ``cp``. All
+outputs are synced. Peak memory is that of the process (``ru_maxrss``) less that of a bare interpreter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TENSORS = 300
+_WMTUI = """
+import sys
+from pathlib import Path
+from wmtui.core.plan import make_plan
+from wmtui.core.proposal import Transform
+from wmtui.core.side import SideSpec
+from wmtui.files.open import open_side
+from wmtui.files.writing import write_checkpoint
+opened = open_side(SideSpec(sys.argv[1]))
+pairs = [(key, "renamed." + key, Transform.NONE) for key in opened.side.listing.keys]
+write_checkpoint(opened, make_plan(opened.side.listing, pairs, unmapped="keep"), Path(sys.argv[2]))
+"""
+_SAFETENSORS = """
+import os, sys
+from safetensors.torch import load_file, save_file
+tensors = load_file(sys.argv[1])
+save_file({"renamed." + key: value for key, value in tensors.items()}, sys.argv[2])
+with open(sys.argv[2], "rb+") as file:
+    os.fsync(file.fileno())
+"""
+_TORCH = """
+import os, sys, torch
+tensors = torch.load(sys.argv[1], weights_only=True)
+with open(sys.argv[2], "wb") as file:
+    torch.save({"renamed." + key: value for key, value in tensors.items()}, file)
+    file.flush()
+    os.fsync(file.fileno())
+"""
+_TO_TORCH = """
+import sys, torch
+from safetensors.torch import load_file
+torch.save(load_file(sys.argv[1]), sys.argv[2])
+"""
+
+
+def run(command: list[str]) -> tuple[float, int]:
+    """Seconds and peak memory in bytes of a process.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    start = time.perf_counter()
+    pid = os.posix_spawn(command[0], command, os.environ)
+    _, status, usage = os.wait4(pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise RuntimeError(f"{' '.join(command)[:200]} failed")
+    return seconds, usage.ru_maxrss * 1024
+
+
+def python(code: str, *arguments: Path) -> list[str]:
+    """A command that runs code with this interpreter."""
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+def copy(source: Path, target: Path) -> list[str]:
+    """``cp`` and ``sync`` of a file, or of the files in a folder."""
+    return ["/bin/sh", "-c", 'cp -r "$1" "$2" && find "$2" -type f -exec sync {} +', "sh", str(source), str(target)]
+
+
+def make_safetensors(path: Path, nbytes: int, first: int = 0) -> dict[str, str]:
+    """A file of float32 tensors of random bytes; its keys with its name."""
+    each = max(nbytes // TENSORS // 4, 1)
+    header = {
+        f"model.layers.{first + i}.weight": {
+            "dtype": "F32",
+            "shape": [each],
+            "data_offsets": [i * each * 4, (i + 1) * each * 4],
+        }
+        for i in range(TENSORS)
+    }
+    raw = json.dumps(header).encode()
+    raw += b" " * (-len(raw) % 8)
+    block = os.urandom(1 << 20)
+    with path.open("wb") as file:
+        file.write(len(raw).to_bytes(8, "little") + raw)
+        for at in range(0, each * 4 * TENSORS, len(block)):
+            file.write(block[: each * 4 * TENSORS - at])
+        file.flush()
+        os.fsync(file.fileno())
+    return dict.fromkeys(header, path.name)
+
+
+def make_sources(folder: Path, nbytes: int) -> dict[str, tuple[Path, dict[str, str]]]:
+    """The files to rename: what they are called -> (path, code of the way to load and save it by its name)."""
+    single = folder / "single.safetensors"
+    make_safetensors(single, nbytes)
+    shards = folder / "sharded"
+    shards.mkdir()
+    weight_map: dict[str, str] = {}
+    for i in range(4):
+        weight_map |= make_safetensors(shards / f"model-{i + 1:05d}-of-00004.safetensors", nbytes // 4, i * TENSORS)
+    (shards / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    archive = folder / "archive.pt"
+    run(python(_TO_TORCH, single, archive))
+    with archive.open("rb+") as file:
+        os.fsync(file.fileno())
+    return {
+        "safetensors": (single, {"safetensors": _SAFETENSORS}),
+        "safetensors, 4 shards": (shards, {}),
+        "torch zip": (archive, {"torch": _TORCH}),
+    }
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def measure(folder: Path, gib: float, runs: int) -> None:
+    """Make the files, run every way on them and print the table."""
+    sources = make_sources(folder, int(gib * (1 << 30)))
+    _, bare = run(python("pass"))
+    print(f"{gib:g} GiB, {runs} rounds; median (range)")
+    print(f"{'what':22} {'how':23}{'seconds':>8}{'x cp':>7}  {'range':>13}  {'peak MB':>8}")
+    for what, (source, others) in sources.items():
+        target = folder / f"out{source.suffix}"
+        ways = {"cp && sync": copy(source, target), "wmtui": python(_WMTUI, source, target)}
+        ways |= {f"{name} load+save": python(code, source, target) for name, code in others.items()}
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        peaks: dict[str, list[int]] = {way: [] for way in ways}
+        for _ in range(runs):
+            for way, command in ways.items():
+                took, peak = run(command)
+                seconds[way].append(took)
+                peaks[way].append(peak - bare)
+                remove(target)
+        for way in ways:
+            ratios = [mine / base for mine, base in zip(seconds[way], seconds["cp && sync"], strict=True)]
+            middle, ratio = statistics.median(seconds[way]), statistics.median(ratios)
+            spread = f"{min(ratios):.2f} - {max(ratios):.2f}"
+            print(f"{what:22} {way:23}{middle:8.2f}{ratio:7.2f}  {spread:>13}  {max(peaks[way]) / 1e6:8.0f}")
+        remove(source)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse the command line and measure in a temporary folder that is removed afterwards."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gib", type=float, default=2, help="size of each checkpoint")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--folder", help="where to work: on the disk that is to be measured")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        measure(Path(folder), options.gib, options.runs)
+
+
+if __name__ == "__main__":
+    main()
