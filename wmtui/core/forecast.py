@@ -41,6 +41,6 @@ def _loads(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 def _shape(op: Operation, source: Listing) -> tuple[int, ...]:
     shape = source[op.sources[0]].shape
-    if op.permutation is not None:
-        return tuple(shape[d] for d in op.permutation)
-    return op.shape if op.shape is not None else shape
+    if op.shape is not None:
+        return op.shape
+    return tuple(shape[d] for d in op.permutation) if op.permutation is not None else shape

@@ -44,7 +44,7 @@ class Operation(msgspec.Struct, frozen=True):
             or ``reshape``.
         sources, targets: keys; one each for these kinds (fused tensors will have several).
         permutation: of the dimensions, for ``transpose``.
-        shape: of the result, for ``reshape``.
+        shape: of the result, for ``reshape``, and after a transposition between different numbers of dimensions.
     """
 
     kind: Literal["rename", "alias", "transpose", "reshape"]
@@ -88,18 +88,30 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def permutation_between(source: Shape, target: Shape) -> tuple[int, ...] | None:
-    """The likeliest transposition that turns one shape into the other; ``None`` where there is none."""
+    """The likeliest transposition that turns one shape into the other; ``None`` where there is none.
+
+    Where the numbers of dimensions differ, those of length 1 are put first and the others transposed, so that a
+    reshape to the target is left (a 1x1 convolution ``[1, 1, in, out]`` against a linear layer ``[out, in]``).
+    """
     for permutation in PERMUTATIONS:
         if len(permutation) == len(source) and tuple(source[d] for d in permutation) == target:
             return permutation
-    return None
+    if len(source) == len(target):
+        return None
+    wide = tuple(d for d, length in enumerate(source) if length != 1)
+    squeezed = tuple(length for length in target if length != 1)
+    inner = permutation_between(tuple(source[d] for d in wide), squeezed) if len(wide) == len(squeezed) else None
+    if inner is None:
+        return None
+    return (*(d for d, length in enumerate(source) if length == 1), *(wide[d] for d in inner))
 
 
 def transform_between(source: Shape, target: Shape) -> Transform | None:
     """The plainest transform from one shape to the other; ``None`` where they hold different numbers of elements."""
     if source == target:
         return Transform.NONE
-    if permutation_between(source, target) is not None:
+    only_ones_differ = [d for d in source if d != 1] == [d for d in target if d != 1] and len(source) != len(target)
+    if not only_ones_differ and permutation_between(source, target) is not None:
         return Transform.TRANSPOSE
     return Transform.RESHAPE if prod(source) == prod(target) else None
 
@@ -188,7 +200,8 @@ def _operation(source: Listing, s: str, t: str, transform: Transform, target: Li
     if transform is Transform.TRANSPOSE:
         permutation = permutation_between(spec.shape, wanted)
         if permutation is not None:
-            return Operation("transpose", (s,), (t,), permutation=permutation)
+            shape = wanted if len(wanted) != len(spec.shape) else None
+            return Operation("transpose", (s,), (t,), permutation=permutation, shape=shape)
     elif prod(spec.shape) == prod(wanted):
         return Operation("reshape", (s,), (t,), shape=wanted)
     raise PlanError(
