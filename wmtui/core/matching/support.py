@@ -31,6 +31,9 @@ _WITNESS_CELLS = 2500
 _VOTING_BLOCKS = 400
 _FACT_SUPPORT = 1000.0
 _OTHER_LIST = 0.2
+_SORTED_LIKELY = 0.4
+"""In a sorted listing nameless pairs weigh this much against a pair of equal names (1.5) when orders are compared."""
+
 _LEAST_KIN_TRUST = 0.3
 """Where a listing is sorted, its usual order rests on numbers and words, not on the listing."""
 
@@ -258,7 +261,10 @@ def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[
     source, target = state.source, state.target
     ends = dict.fromkeys((*scope.blocks[:1], *scope.blocks[-1:]))
     anchors = [(source.places[block.source.lo], target.places[block.target.lo]) for block in ends]
-    likely = support.fit * (1 + 0.5 * support.raw_name)
+    if state.order_trust < 1:
+        likely = support.fit * (_SORTED_LIKELY + (1.5 - _SORTED_LIKELY) * support.name**2)
+    else:
+        likely = support.fit * (1 + 0.5 * support.raw_name)
     places_a = [source.places[unit] for unit in support.rows]
     places_b = [target.places[unit] for unit in support.columns]
     support.order[:] = global_closeness(likely, places_a, places_b, anchors)
