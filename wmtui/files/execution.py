@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -57,18 +58,15 @@ def execution_order(module: nn.Module, inputs: Sequence[torch.Tensor]) -> tuple[
 
     held = module.state_dict(keep_vars=True)
     tensors = {key: value for key, value in held.items() if isinstance(value, torch.Tensor)}
-    used: dict[int, int] = {}
     before = [(child, child.training, dict(child._parameters), dict(child._buffers)) for child in module.modules()]
+    real = any(tensor.device.type != "meta" for tensor in (*module.parameters(), *module.buffers()))
     try:
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
-            stack.enter_context(torch.random.fork_rng(devices=[]))
-            if hasattr(torch.compiler, "set_stance"):
+            if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):  # seconds to import
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             module.eval()
-            given = _without_compute(stack, tensors.values(), inputs)
-            stack.enter_context(_recorder({id(value) for value in tensors.values()}, used))
-            module(*given)
+            used = (_on_fakes if real else _on_meta)(stack, module, inputs)
     except (Exception, SystemExit) as e:
         lines = str(e).strip().splitlines() or [""]
         return {}, f"no execution order: the forward pass raised {type(e).__name__}: {lines[0][:200]}"
@@ -80,20 +78,28 @@ def execution_order(module: nn.Module, inputs: Sequence[torch.Tensor]) -> tuple[
     return {key: used[id(value)] for key, value in tensors.items() if id(value) in used}, None
 
 
-def _without_compute(
-    stack: ExitStack, tensors: Iterable[torch.Tensor], inputs: Sequence[torch.Tensor]
-) -> list[torch.Tensor]:
-    """The inputs on the meta device, where all weights are there; else all of it under fake tensors."""
+def _on_meta(stack: ExitStack, module: nn.Module, inputs: Sequence[torch.Tensor]) -> dict[int, int]:
+    """A module on the meta device: id of a tensor -> when it was first used."""
     import torch
 
-    devices = {tensor.device for tensor in tensors}
-    if all(device.type == "meta" for device in devices):
-        return [tensor.to("meta") for tensor in inputs]
+    used: dict[int, int] = {}
+    stack.enter_context(torch.device("meta"))
+    stack.enter_context(_recorder({id(tensor) for tensor in (*module.parameters(), *module.buffers())}, used))
+    module(*(tensor.to("meta") for tensor in inputs))
+    return used
+
+
+def _on_fakes(stack: ExitStack, module: nn.Module, inputs: Sequence[torch.Tensor]) -> dict[int, int]:
+    """The same for a module with real tensors, which stay as they are."""
+    import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
+    used: dict[int, int] = {}
     stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-    device = next(device for device in devices if device.type != "meta")
-    return [torch.empty(tensor.shape, dtype=tensor.dtype, device=device) for tensor in inputs]
+    stack.enter_context(_recorder({id(tensor) for tensor in (*module.parameters(), *module.buffers())}, used))
+    device = next(tensor.device for tensor in (*module.parameters(), *module.buffers()) if tensor.device.type != "meta")
+    module(*(torch.empty(tensor.shape, dtype=tensor.dtype, device=device) for tensor in inputs))
+    return used
 
 
 def _recorder(wanted: set[int], used: dict[int, int]) -> Any:
