@@ -136,7 +136,8 @@ def make_plan(
     Raises:
         KeyMissingError: a source key that is not in the listing.
         PlanError: two sources for one target, a source twice, a kept key in the way of a target, shapes that no
-            transform joins, a transform to a shape that is not known, a tensor of an unusual kind that must change, a key that the format cannot hold.
+            transform joins, a transform to a shape that is not known, a tensor of an unusual kind that must change,
+            a key that the format cannot hold.
     """
     steps: dict[str, Operation] = {}
     taken: dict[str, str] = {}
