@@ -139,7 +139,7 @@ class CompareView(TableView):
         tone = looks.bad if found[0] in (Difference.SHAPE, Difference.VALUES) else looks.warn
         count_cells = 2 * max(self.count_cells, 3) - 2  # of "3/12" where a group needs " x12"
         room = self._facts_cells if cells >= 70 else min(16, self._facts_cells)
-        name_cells = cells - 2 - len(sign) - room - count_cells - _WORD_CELLS - 3
+        name_cells = cells - 2 - len(sign) - room - count_cells - _WORD_CELLS - 4
         facts = clip(self.facts(places[0]), room)
         return [
             (glyph + " ", looks.muted if alike else tone),
