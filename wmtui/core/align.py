@@ -19,11 +19,30 @@ def align(
     targets: Sequence[int],
     anchor: tuple[int, int] | None = None,
 ) -> list[tuple[int, int, Transform]]:
-    """Pair the members of a source group with those of a target group.
+    """Pair the members of a source group with those of a target group, and say what their shapes take.
+
+    As :func:`correspond` says; pairs whose shapes nothing joins are left out.
+    """
+    pairs: list[tuple[int, int, Transform]] = []
+    for s, t in correspond(source, sources, target, targets, anchor):
+        transform = transform_between(source.tensors[s].shape, target.tensors[t].shape)
+        if transform is not None:
+            pairs.append((s, t, transform))
+    return pairs
+
+
+def correspond(
+    source: Listing,
+    sources: Sequence[int],
+    target: Listing,
+    targets: Sequence[int],
+    anchor: tuple[int, int] | None = None,
+) -> list[tuple[int, int]]:
+    """Which member of one group belongs to which of the other, by the numbers in their keys.
 
     Tried in this order: the numbers that vary are equal on both sides; each number of the target follows one of the
     source's, moved by what the anchor shows (``blocks.0`` and ``layers.1``); the order on both sides. The first way
-    that serves the anchor and most members is taken. Pairs whose shapes nothing joins are left out.
+    that serves the anchor and most members is taken.
 
     Args:
         anchor: a pair that must come out; else the first of both.
@@ -40,13 +59,7 @@ def align(
             _by_order(source_numbers, target_numbers),
         ]
         ways = [way for way in ways if way.get(anchor[0]) == anchor[1]]
-    found = max(ways, key=len, default={anchor[0]: anchor[1]})
-    pairs: list[tuple[int, int, Transform]] = []
-    for s, t in sorted(found.items()):
-        transform = transform_between(source.tensors[s].shape, target.tensors[t].shape)
-        if transform is not None:
-            pairs.append((s, t, transform))
-    return pairs
+    return sorted(max(ways, key=len, default={anchor[0]: anchor[1]}).items())
 
 
 def _numbers(listing: Listing, places: Sequence[int]) -> dict[int, Indices]:

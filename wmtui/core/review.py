@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import chain
 
-from .align import align
+from .align import align, correspond
 from .decisions import Accept, Assign, Decision, Ignore, Reject, Reopen, fold, fold_pairs
 from .groups import Grouping
 from .listing import Listing
@@ -331,10 +331,9 @@ class Review:
             raise Refused("choose two different keys or groups to swap")
         if len(one) != len(other):
             raise Refused(f"{len(one)} keys cannot be swapped with {len(other)}")
-        holders = align(self.source, one, self.source, other)
         partner, tensors = self.session.partner, self.source.tensors
         swapped: list[tuple[int, int, Transform]] = []
-        for a, b, _ in holders:
+        for a, b in correspond(self.source, one, self.source, other):
             if partner(a) < 0 or partner(b) < 0:
                 raise Refused("both must have a target to swap")
             for s, t in ((a, partner(b)), (b, partner(a))):
@@ -343,7 +342,7 @@ class Review:
                     raise Refused(f"the shape of {tensors[s].key} does not fit the other's target")
                 swapped += pairs
         if len(swapped) != 2 * len(one):
-            raise Refused("the shapes of the two do not fit each other")
+            raise Refused("the numbers in the keys of the two do not correspond")
         return Assign(fold_pairs(swapped))
 
     def swap_with_holder(self, place: int, target: int) -> Assign:
