@@ -51,15 +51,18 @@ def run(args: argparse.Namespace) -> int:
         representable=representable(source, args.format),
     )
     output = Path(args.output)
-    how = {
-        "format": args.format,
-        "shard_size": args.shard_size,
-        "also": tuple(args.also),
-        "optimizer": args.optimizer,
-        "force": args.force,
-        "verify": args.verify,
-    }
-    problems = check_write(source, plan, output, **how)
+    also = tuple(args.also)
+    problems = check_write(
+        source,
+        plan,
+        output,
+        format=args.format,
+        shard_size=args.shard_size,
+        also=also,
+        optimizer=args.optimizer,
+        others=args.unmapped,
+        force=args.force,
+    )
     if problems:
         raise InputError(problems[0], "Choose another --output, or --force to replace what is there.")
     counts = f"{len(plan.mapping)} keys renamed, {len(plan.kept)} kept, {len(plan.dropped)} dropped"
@@ -67,7 +70,19 @@ def run(args: argparse.Namespace) -> int:
         print(f"would write {printable(args.output)}: {counts}, {output_size(source, plan):,} bytes")
     else:
         with progress_line() as progress:
-            written = write_checkpoint(source, plan, output, progress=progress, **how)
+            written = write_checkpoint(
+                source,
+                plan,
+                output,
+                format=args.format,
+                shard_size=args.shard_size,
+                also=also,
+                optimizer=args.optimizer,
+                others=args.unmapped,
+                force=args.force,
+                verify=args.verify,
+                progress=progress,
+            )
         print(f"{printable(str(written.path))}: {counts}, {written.nbytes:,} bytes")
         for note in written.notes:
             print(printable(note))

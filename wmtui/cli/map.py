@@ -12,6 +12,7 @@ from wmtui.cli.proposing import Matcher, read_mapping_in
 from wmtui.cli.saving import Saver, WriteOptions
 from wmtui.cli.sides import open_pair
 from wmtui.core.analysis import Line, SideSummary, analysis_lines
+from wmtui.core.listing import Listing
 from wmtui.core.plan import Plan
 from wmtui.core.ports import SaveRequest
 from wmtui.core.printable import printable
@@ -44,11 +45,12 @@ def run(args: argparse.Namespace) -> int:
     )
     saver = Saver(source, target, request, WriteOptions.of(args), matcher.for_report())
     pairs = tuple(session.mapped(include_pending=True))
+    plan = saver.plan(pairs, request)
     preview = saver.preview(request, session)
     if preview.problems:
         raise InputError(preview.problems[0], "--force replaces outputs that exist; --dry-run shows the plan.")
     if args.json:
-        sys.stdout.write(saver.report(session, pairs, saver.plan(pairs, request)).decode())
+        sys.stdout.write(saver.report(session, pairs, plan).decode())
     elif not preview.outputs:
         _print_analysis(session, pairs, saver)
     if args.dry_run:
@@ -61,20 +63,22 @@ def run(args: argparse.Namespace) -> int:
             print(f"{one.what:<10} {printable(one.path)}", file=out)
             for note in one.notes:
                 print(f"           {printable(note)}", file=out)
-    _print_summary(session, pairs, saver.plan(pairs, request), str(preview.forecast), file=out)
+    _print_summary(session, pairs, plan, str(preview.forecast), file=out)
     return Exit.LEFT_OPEN if args.strict and not preview.forecast.loads else Exit.DONE
 
 
 def _print_analysis(session: Session, pairs: tuple[Mapped, ...], saver: Saver) -> None:
-    mapped = {pair.source for pair in pairs}
-    reached = {pair.target for pair in pairs}
-    sides = [
-        SideSummary(side.name, len(side), [(spec.key, spec.shape) for spec in side if spec.key not in done])
-        for side, done in ((session.source, mapped), (session.target, reached))
-    ]
+    source = _summary(session.source, {pair.source for pair in pairs})
+    target = _summary(session.target, {pair.target for pair in pairs})
     lines = [Line(pair.source, pair.target, pair.score) for pair in saver.report_pairs(session, pairs)]
-    for line in analysis_lines(*sides, lines):
+    for line in analysis_lines(source, target, lines):
         print(line)
+
+
+def _summary(listing: Listing, mapped: set[str]) -> SideSummary:
+    return SideSummary(
+        listing.name, len(listing), [(spec.key, spec.shape) for spec in listing if spec.key not in mapped]
+    )
 
 
 def _print_summary(session: Session, pairs: tuple[Mapped, ...], plan: Plan, forecast: str, file: TextIO) -> None:

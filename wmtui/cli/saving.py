@@ -105,19 +105,29 @@ class Saver:
         except InputError as error:
             problems.append(error.message)
         small = {"mapping": request.mapping_path, "report": request.report_path}
-        for what, path in small.items():
-            if path:
-                outputs.append(Saved(what, path, 0))
-                problem = self._problem(Path(path), request.force)
+        for what, name in small.items():
+            if name:
+                outputs.append(Saved(what, name, 0))
+                problem = self._problem(Path(name), request.force)
                 problems += [problem] if problem else []
         if request.checkpoint_path:
             from wmtui.files.writing import check_write, output_size
 
             path = Path(request.checkpoint_path)
             outputs.append(Saved("checkpoint", request.checkpoint_path, output_size(self.source, plan)))
-            force = request.force or path.resolve() in self._written
-            problems += check_write(self.source, plan, path, force=force, **self._how())
-        problems += _clashes([path for path in (*small.values(), request.checkpoint_path) if path])
+            how = self._write
+            problems += check_write(
+                self.source,
+                plan,
+                path,
+                format=how.format,
+                shard_size=how.shard_size,
+                also=how.also,
+                optimizer=how.optimizer,
+                others=request.unmapped,
+                force=request.force or path.resolve() in self._written,
+            )
+        problems += _clashes([name for name in (*small.values(), request.checkpoint_path) if name])
         kinds = [op.kind for op in plan.operations]
         return SavePreview(
             tuple(outputs),
@@ -150,9 +160,20 @@ class Saver:
             from wmtui.files.writing import write_checkpoint
 
             path = Path(request.checkpoint_path)
-            force = request.force or path.resolve() in self._written
+            how = self._write
             written = write_checkpoint(
-                self.source, plan, path, force=force, progress=progress, cancelled=cancelled, **self._how()
+                self.source,
+                plan,
+                path,
+                format=how.format,
+                shard_size=how.shard_size,
+                also=how.also,
+                optimizer=how.optimizer,
+                others=request.unmapped,
+                force=request.force or path.resolve() in self._written,
+                verify=how.verify,
+                progress=progress,
+                cancelled=cancelled,
             )
             notes = (*written.notes, *self.load_strictly(path))
             saved.append(Saved("checkpoint", str(written.path), written.nbytes, notes))
@@ -208,16 +229,6 @@ class Saver:
         from wmtui.files.loading import load_strictly
 
         return (load_strictly(path, self.target),)
-
-    def _how(self) -> dict[str, object]:
-        how = self._write
-        return {
-            "format": how.format,
-            "shard_size": how.shard_size,
-            "also": how.also,
-            "optimizer": how.optimizer,
-            "verify": how.verify,
-        }
 
     def _problem(self, path: Path, force: bool) -> str | None:
         """Why a small output cannot be written."""
