@@ -7,7 +7,7 @@ pair is, who decided it, what is left over, and by which rules other files with 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from string import Formatter
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from .session import Status
 
 FORMAT = "wmtui-report/1"
 MAX_BYTES = 512 * 1024 * 1024
-"""Largest mapping or report that is read: a report of 100,000 pairs takes about 60 MB."""
+"""Largest mapping or report that is read: a report of 100,000 pairs takes about 40 MB."""
 
 
 class ReportPair(msgspec.Struct, frozen=True, gc=False):
@@ -170,23 +170,35 @@ def _standing_rules(proposal: Proposal, mapped: Mapping[str, str]) -> tuple[Rule
 
 
 def encode_report(report: Report) -> bytes:
-    """The report as indented JSON, ``format`` first."""
-    fields = {"format": report.format} | {
-        name: getattr(report, name) for name in report.__struct_fields__ if name != "format"
-    }
-    return _encode(fields)
+    """The report as JSON, ``format`` first, one pair a line."""
+    names = ["format", *(name for name in report.__struct_fields__ if name != "format")]
+    return _object([(name, _field(getattr(report, name))) for name in names], "").encode()
 
 
 def encode_mapping(pairs: Mapping[str, str]) -> bytes:
-    """A plain mapping as indented JSON."""
-    return _encode(dict(pairs))
+    """A plain mapping as JSON, one pair a line."""
+    return _object([(source, _line(target)) for source, target in pairs.items()], "").encode()
 
 
-def _encode(value: object) -> bytes:
+def _field(value: object) -> str:
+    """A field of the report: lists and objects with one member a line."""
+    if isinstance(value, Mapping) and value:
+        return _object([(key, _line(member)) for key, member in value.items()], "  ").rstrip()
+    if isinstance(value, tuple) and value:
+        return "[\n" + ",\n".join(f"    {_line(member)}" for member in value) + "\n  ]"
+    return _line(value)
+
+
+def _object(members: Sequence[tuple[str, str]], indent: str) -> str:
+    inside = ",\n".join(f"{indent}  {_line(key)}: {text}" for key, text in members)
+    return f"{{\n{inside}\n{indent}}}\n" if members else "{}\n"
+
+
+def _line(value: object) -> str:
     try:
-        return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+        return msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
     except UnicodeEncodeError:  # a key with half a surrogate pair, which torch's pickles can hold
-        return json.dumps(msgspec.to_builtins(value), indent=2).encode() + b"\n"
+        return json.dumps(msgspec.to_builtins(value))
 
 
 class MappingFile(msgspec.Struct, frozen=True):
