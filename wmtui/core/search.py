@@ -15,7 +15,10 @@ _SPLIT_NUMBERS = re.compile(r"([0-9]+)").split
 
 
 class Query(msgspec.Struct, frozen=True):
-    """A search: all words must occur in the key, whatever their case; so must the parts of shape and dtype."""
+    """A search: all words must occur in the key, whatever their case; so must the parts of shape and dtype.
+
+    A dtype may be short: ``bf16``, ``fp32``, ``i64``.
+    """
 
     words: tuple[str, ...] = ()
     shapes: tuple[str, ...] = ()
@@ -98,4 +101,7 @@ def _in_order(letters: str) -> Callable[[str], object]:
 
 def _fits(spec: TensorSpec, query: Query) -> bool:
     shape = "x".join(map(str, spec.shape))
-    return all(part in shape for part in query.shapes) and all(part in spec.dtype for part in query.dtypes)
+    short = spec.dtype.replace("float", "f").replace("uint", "u").replace("int", "i")
+    return all(part in shape for part in query.shapes) and all(
+        part in spec.dtype or part.replace("fp", "f") in short for part in query.dtypes
+    )
