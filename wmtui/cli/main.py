@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -92,17 +93,9 @@ def run(argv: Sequence[str]) -> int:
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:
     # Imported when called: `wmtui --help` must load neither torch nor textual.
-    if name == "review":
-        from wmtui.cli import review as module
-    elif name == "map":
-        from wmtui.cli import map as module  # type: ignore[no-redef]
-    elif name == "inspect":
-        from wmtui.cli import inspect as module  # type: ignore[no-redef]
-    elif name == "apply":
-        from wmtui.cli import apply as module  # type: ignore[no-redef]
-    else:
-        from wmtui.cli import demo as module  # type: ignore[no-redef]
-    return module.run
+    module = importlib.import_module(f"wmtui.cli.{name}")
+    command: Callable[[argparse.Namespace], int] = module.run
+    return command
 
 
 def _say(text: str) -> None:
