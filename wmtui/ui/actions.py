@@ -178,7 +178,7 @@ ACTIONS: tuple[Action[Situation], ...] = (
            lambda now: "" if now.whole else "the keys are still being read"),
     Action("help", ("question_mark",), "help", "Show the keys.", KEEP),
     Action("palette", ("ctrl+p",), "palette", "Find an action by its name.", KEEP),
-    Action("quit", ("q", "ctrl+q"), "quit", "Leave; asks where something is not saved.", KEEP),
+    Action("quit", ("q",), "quit", "Leave; asks where something is not saved.", KEEP),
 )  # fmt: skip
 NAMES["comma"] = ","
 BY_ID = {action.id: action for action in ACTIONS}
@@ -190,7 +190,7 @@ def bindings(actions: Iterable[Action[Any]] = ACTIONS) -> list[BindingType]:
     for action in actions:
         for key in action.keys:
             call = f"do('{action.id}', {key})" if key.isdigit() else f"do('{action.id}')"
-            found.append(Binding(key, call, action.title, show=False, priority=action.id == "quit" and key == "ctrl+q"))
+            found.append(Binding(key, call, action.title, show=False))
     return found
 
 

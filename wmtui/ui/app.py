@@ -56,5 +56,9 @@ class ReviewApp(TerminalApp):
         ports = Ports(match, journal, save, describe, command, options)
         self.review_screen = ReviewScreen(source.listing, target.listing, ports, past, past_when)
 
+    async def action_quit(self) -> None:
+        """Textual's own Ctrl+Q: the same question as for q, whatever window is open."""
+        self.review_screen.leave_windows()
+
     def on_mount(self) -> None:
         self.push_screen(self.review_screen)

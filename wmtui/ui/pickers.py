@@ -20,6 +20,7 @@ from wmtui.core.review import Review
 from wmtui.core.search import Finder
 
 from .lines import Part, RowList
+from .review.panes import GLYPHS
 from .text import clip, fit, shape_text, shorten
 
 MOST = 500
@@ -76,10 +77,10 @@ class Found(RowList):
         elif holder == self.lead:
             note = "its target now"
         elif holder >= 0:
-            note = f"{review.session.status(holder)} for {review.source.tensors[holder].key}"
+            note = f"{GLYPHS[review.session.status(holder)]} {review.source.tensors[holder].key}"
         else:
             note = "" if entry.transform is Transform.NONE else str(entry.transform)
-        note_cells = min(36, cells // 3)
+        note_cells = min(36, cells * 2 // 5)
         shape = clip(shape_text(review.target.tensors[entry.target].shape), 14).rjust(14)
         keys = (f"{entry.keys}" if entry.keys > 1 else "").rjust(6)
         name = fit(entry.name, max(8, cells - note_cells - 14 - 6 - 4))
@@ -182,7 +183,7 @@ def make_entries(review: Review, lead: int, places: Sequence[int]) -> list[Entry
         if shape not in fits:
             fits[shape] = transform_between(wanted, shape)
         transform = fits[shape]
-        reason = "" if transform is not None else "holds another number of elements"
+        reason = "" if transform is not None else "another number of elements"
         level = 3 if transform is None else 0 if transform is Transform.NONE else 1
         entry = Entry(name, target, keys, reason, transform or Transform.NONE)
         found.append(((level, best, order), entry))

@@ -267,9 +267,18 @@ class ReviewScreen(Deciding):
     def do_palette(self) -> None:
         self.app.action_command_palette()
 
+    def leave_windows(self) -> None:
+        """Close the windows that are open and quit; not while something is being written."""
+        top = self.app.screen
+        if isinstance(top, SaveWindow) and top.writing:
+            self.app.bell()
+        elif top is self:
+            self.do_quit()
+        else:
+            self.app.pop_screen()
+            self.call_later(self.leave_windows)
+
     def do_quit(self) -> None:
-        if self.app.screen is not self:
-            return
         if not self.unsaved:
             self.app.exit()
             return
