@@ -58,7 +58,7 @@ def execution_order(module: nn.Module, inputs: Sequence[torch.Tensor]) -> tuple[
 
     held = module.state_dict(keep_vars=True)
     tensors = {key: value for key, value in held.items() if isinstance(value, torch.Tensor)}
-    before = [(child, child.training, dict(child._parameters), dict(child._buffers)) for child in module.modules()]
+    before = [(c, dict(c.__dict__), dict(c._parameters), dict(c._buffers)) for c in module.modules()]
     real = any(tensor.device.type != "meta" for tensor in (*module.parameters(), *module.buffers()))
     try:
         with ExitStack() as stack:
@@ -71,10 +71,9 @@ def execution_order(module: nn.Module, inputs: Sequence[torch.Tensor]) -> tuple[
         lines = str(e).strip().splitlines() or [""]
         return {}, f"no execution order: the forward pass raised {type(e).__name__}: {lines[0][:200]}"
     finally:
-        for child, training, parameters, buffers in before:
-            child.training = training
-            child._parameters.update(parameters)
-            child._buffers.update(buffers)
+        for child, attributes, parameters, buffers in before:  # a forward pass may leave fake tensors behind
+            child.__dict__.clear()
+            child.__dict__.update(attributes, _parameters=parameters, _buffers=buffers)
     return {key: used[id(value)] for key, value in tensors.items() if id(value) in used}, None
 
 

@@ -197,12 +197,12 @@ def _call(factory: Any, spec: SideSpec) -> nn.Module:
     if isinstance(factory, nn.Module):
         return factory
     if not callable(factory):
-        raise ModelError(f"{spec.location} is a {type(factory).__name__}, no model", "name a class or a function")
+        raise ModelError(f"{spec.location} is no model but of type {type(factory).__name__}", "name a class or a function")
     with redirect_stdout(sys.stderr):
         made = factory(**spec.args)
     if not isinstance(made, nn.Module):
         raise ModelError(
-            f"{spec.location} returned a {type(made).__name__}, not a torch.nn.Module", "name what returns the model"
+            f"{spec.location} returned no torch.nn.Module but a {type(made).__name__}", "name what returns the model"
         )
     return made
 
