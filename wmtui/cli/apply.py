@@ -22,6 +22,8 @@ def run(args: argparse.Namespace) -> int:
     """Check that the mapping fits the checkpoint, then write the renamed one."""
     from wmtui.files.writing import check_write, output_size, representable, write_checkpoint
 
+    if args.strict_load and not args.target:
+        raise InputError("--strict-load needs a model to load into", "Give it with --target.")
     found = parse_mapping(read_small(args.mapping), args.mapping)
     source = open_one(args.checkpoint, weights_key=args.weights_key)
     listing = source.side.listing
@@ -86,12 +88,14 @@ def run(args: argparse.Namespace) -> int:
         print(f"{printable(str(written.path))}: {counts}, {written.nbytes:,} bytes")
         for note in written.notes:
             print(printable(note))
-    if target is not None:
-        print(f"load_state_dict forecast: {forecast(plan, listing, target.side.listing)}")
-        if args.strict_load and not args.dry_run:
-            from wmtui.files.loading import load_strictly
+    if target is None:
+        return Exit.DONE
+    print(f"load_state_dict forecast: {forecast(plan, listing, target.side.listing)}")
+    if not args.strict_load or args.dry_run:
+        return Exit.DONE
+    from wmtui.cli.loading import strict_load
 
-            print(load_strictly(output, target))
-    elif args.strict_load:
-        raise InputError("--strict-load needs a model to load into", "Give it with --target.")
-    return Exit.DONE
+    loaded = strict_load(output, target, source=source, source_model=args.source_model, inputs=args.input)
+    for line in loaded.lines:
+        print(printable(line))
+    return Exit.DONE if loaded.ok else Exit.LEFT_OPEN

@@ -53,6 +53,7 @@ def add_apply(commands: Commands) -> None:
     command.add_argument("--target", help="check the result against this model or checkpoint")
     command.add_argument("--target-args", action="append", default=[], metavar="NAME=VALUE", help="for a target model")
     command.add_argument("--weights-key", metavar="KEY", help="the dictionary of weights, where there are several")
+    command.add_argument("--input", action="append", default=[], metavar="SHAPE", help="for --source-model")
     command.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
     _add_writing(command, unmapped="keep")
 
@@ -148,6 +149,11 @@ def _add_writing(group: argparse._ActionsContainer, unmapped: str) -> None:
     group.add_argument("--optimizer", action="store_true", help="rename optimizer state that is kept by name")
     group.add_argument("--verify", action="store_true", help="compare a digest of every tensor after writing")
     group.add_argument("--strict-load", action="store_true", help="load the result into the target model")
+    group.add_argument(
+        "--source-model",
+        metavar="MODEL",
+        help="with --strict-load and --input, run both models and compare what they give",
+    )
     group.add_argument("--force", action="store_true", help="replace outputs that exist")
 
 

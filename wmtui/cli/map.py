@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
             for note in one.notes:
                 print(f"           {printable(note)}", file=out)
     _print_summary(session, pairs, plan, str(preview.forecast), file=out)
-    return Exit.LEFT_OPEN if args.strict and not preview.forecast.loads else Exit.DONE
+    left_open = (args.strict and not preview.forecast.loads) or saver.loads is False
+    return Exit.LEFT_OPEN if left_open else Exit.DONE
 
 
 def _print_analysis(session: Session, pairs: tuple[Mapped, ...], saver: Saver) -> None:

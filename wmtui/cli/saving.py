@@ -32,11 +32,22 @@ class WriteOptions(msgspec.Struct, frozen=True):
     optimizer: bool = False
     verify: bool = False
     strict_load: bool = False
+    source_model: str | None = None
+    inputs: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> WriteOptions:
         """As the command line gives them."""
-        return cls(args.format, args.shard_size, tuple(args.also), args.optimizer, args.verify, args.strict_load)
+        return cls(
+            args.format,
+            args.shard_size,
+            tuple(args.also),
+            args.optimizer,
+            args.verify,
+            args.strict_load,
+            args.source_model,
+            tuple(args.input),
+        )
 
 
 class ReportOptions(msgspec.Struct, frozen=True):
@@ -54,6 +65,9 @@ class Saver:
     Args:
         source, target: the sides.
         first: what the save screen starts with, or what the command line asks for.
+
+    Attributes:
+        loads: whether the last result loaded into the target; ``None`` where that was not asked for.
     """
 
     def __init__(
@@ -70,6 +84,7 @@ class Saver:
         self._write = write
         self._report = report
         self._written: set[Path] = set()
+        self.loads: bool | None = None
 
     def suggest(self) -> SaveRequest:
         """What the save screen starts with."""
@@ -175,7 +190,7 @@ class Saver:
                 progress=progress,
                 cancelled=cancelled,
             )
-            notes = (*written.notes, *self.load_strictly(path))
+            notes = (*written.notes, *self._load_strictly(path))
             saved.append(Saved("checkpoint", str(written.path), written.nbytes, notes))
         progress(Progress("writing mapping and report"))
         if request.mapping_path:
@@ -222,13 +237,16 @@ class Saver:
                 candidate=reasons.get((pair.source, pair.target)),
             )
 
-    def load_strictly(self, path: Path) -> tuple[str, ...]:
-        """Load the result into the target model, where that was asked for; says how it went."""
-        if not self._write.strict_load:
+    def _load_strictly(self, path: Path) -> tuple[str, ...]:
+        """Load the result into the target model, where that was asked for; what to tell of it."""
+        how = self._write
+        if not how.strict_load:
             return ()
-        from wmtui.files.loading import load_strictly
+        from wmtui.cli.loading import strict_load
 
-        return (load_strictly(path, self.target),)
+        loaded = strict_load(path, self.target, source=self.source, source_model=how.source_model, inputs=how.inputs)
+        self.loads = loaded.ok
+        return loaded.lines
 
     def _problem(self, path: Path, force: bool) -> str | None:
         """Why a small output cannot be written."""
