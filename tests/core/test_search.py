@@ -46,6 +46,8 @@ def test_letters_in_their_order_are_enough_where_no_key_has_the_word():
     assert found("attnq", loose=False) == []
     assert found("qattn") == []
     assert found("hdwt") == ["Head.Weight"]
+    assert found("ennow") == ["encoder.norm.weight"]
+    assert found("elaqw") == [key for key in KEYS if "query" in key]
 
 
 @given(st.lists(st.text(" abcdefghiklmnopqrstuwy.0123456789:shapedtyp[]*", max_size=8), max_size=6))

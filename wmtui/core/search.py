@@ -82,16 +82,35 @@ class Finder:
         return found
 
     def _loosely(self, words: Sequence[str], groups: Sequence[Group]) -> list[int]:
-        """Places whose key holds the letters of each word in their order; groups are tried before their members."""
-        letters = [_in_order("".join(c for c in word if not c.isdigit())) for word in words]
-        whole = [_in_order(word) for word in words if any(map(str.isdigit, word))]
+        """Places whose key holds the letters of each word in their order; groups are tried before their members.
+
+        Letters that go on or begin a word of the key (``attnq`` in ``attn.query``) win over scattered ones.
+        """
         lowered = self._lowered
+        letters = ["".join(c for c in word if not c.isdigit()) for word in words]
+        matches = [_in_order(word) for word in letters]
+        fitting = [g for g in groups if all(match(lowered[g.members[0]]) for match in matches)]
+        close = [g for g in fitting if all(_by_starts(word, lowered[g.members[0]]) for word in letters)]
+        numbered = [_in_order(word) for word in words if any(map(str.isdigit, word))]
         found: list[int] = []
-        for group in groups:
-            if all(matches(lowered[group.members[0]]) for matches in letters):
-                members = group.members
-                found += [p for p in members if all(matches(lowered[p]) for matches in whole)] if whole else members
+        for group in close or fitting:
+            found += (p for p in group.members if all(match(lowered[p]) for match in numbered))
         return sorted(found)
+
+
+def _by_starts(letters: str, key: str) -> bool:
+    """Whether each letter goes on from the one before it, or begins a word of the key."""
+    ends: set[int] = set()
+    for n, letter in enumerate(letters):
+        first = min(ends) if ends else -1
+        ends = {
+            at
+            for at, c in enumerate(key)
+            if c == letter and (at - 1 in ends or ((n == 0 or at > first) and (at == 0 or not key[at - 1].isalpha())))
+        }
+        if not ends:
+            return False
+    return True
 
 
 def _in_order(letters: str) -> Callable[[str], object]:
