@@ -9,7 +9,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from wmtui.ui.actions import ACTIONS, Action
 
-HIDDEN = frozenset(("palette", "choose", "down", "up", "enter", "escape"))
+HIDDEN = frozenset(("palette", "choose", "view", "down", "up", "enter", "escape"))
 """Actions that make no sense from a list."""
 
 
