@@ -36,7 +36,7 @@ def rename_optimizers(root: Node, names: Mapping[str, str]) -> list[str]:
             params = get(group, "params")
             if isinstance(params, list):
                 params[:] = [_new(name, names) for name in params]
-        count = sum(new is not key for (new, _), key in zip(renamed, keys, strict=True))
+        count = sum(new != key for (new, _), key in zip(renamed, keys, strict=True))
         notes.append(f"renamed {count} of {len(keys)} parameters in the optimizer's state")
     return list(dict.fromkeys(notes)) or ["there is no optimizer state to rename"]
 

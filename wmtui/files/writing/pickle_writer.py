@@ -60,6 +60,7 @@ class _Writer:
         self.memo: dict[int, int] = {}
         self.texts: dict[str, int] = {}
         self.slots = 0
+        self.kept: list[Node] = []  # the memo goes by identity, which only lasts as long as the object
 
     def run(self, root: Node) -> bytes:
         todo: list[Node] = [root]
@@ -107,6 +108,7 @@ class _Writer:
             self.call(node, todo)
         elif isinstance(node, Persistent):
             placed = self.persistent(node)
+            self.kept.append(placed)
             if isinstance(placed, Persistent):
                 todo += [_PERSID, placed.pid]
             else:

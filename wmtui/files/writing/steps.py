@@ -62,9 +62,10 @@ class ModuleMap:
 
     Args:
         names: source key -> new key.
+        others: source keys that are not written.
     """
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str], others: Iterable[str] = ()) -> None:
         self._map: dict[str, str] = {"": ""}
         for old, new in names.items():
             a, b = _parent(old), _parent(new)
@@ -73,7 +74,7 @@ class ModuleMap:
                 if not b or a.rpartition(".")[2] != b.rpartition(".")[2]:
                     break
                 a, b = _parent(a), _parent(b)
-        self._owners = frozenset(prefix for key in names for prefix in _prefixes(key))
+        self._owners = frozenset(prefix for key in (*names, *others) for prefix in _prefixes(key))
 
     def rename(self, module: str) -> str | None:
         """The new path of a module; ``None`` where nothing tells."""

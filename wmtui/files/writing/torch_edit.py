@@ -88,10 +88,6 @@ class TorchEdit:
             members = small_members(file, source)
         write_archive(output, file.top or "archive/", pickled, records, inputs, tick, members)
 
-    def payload(self) -> int:
-        """Bytes of the storages that will be written; known after the pickle was written once."""
-        return self._file.size
-
     # ---- the dictionary
 
     def _weights_at(self, name: str) -> Weights:
@@ -129,22 +125,22 @@ class TorchEdit:
                 )
             else:
                 items.append((key, value))
-        self._rename_metadata(node, names, (str(key) for key in keys))
+        self._rename_metadata(node, names, tensors, (str(key) for key in keys))
         replace_items(node, items)
 
     @staticmethod
-    def _rename_metadata(node: Node, names: dict[str, str], keys: Iterable[str]) -> None:
+    def _rename_metadata(node: Node, names: dict[str, str], before: Iterable[str], after: Iterable[str]) -> None:
         """Rename the modules in a state dict's ``_metadata``, which tells their versions."""
         old = get(node.state, "_metadata") if isinstance(node, Call) and node.state is not NO_STATE else None
         if dict_items(old) is None:
             return
-        modules = ModuleMap(names)
+        modules = ModuleMap(names, before)
         renamed: dict[str, Node] = {}
         for module, value in string_items(old):
             new = modules.rename(module)
             if new is not None:
                 renamed.setdefault(new, value)
-        for module in modules_of(keys):
+        for module in modules_of(after):
             if module not in renamed:
                 version = renamed[module] = Table()
                 version.items.append(("version", 1))
