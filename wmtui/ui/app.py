@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.command import Provider
-
 from wmtui.core.decisions import Decision
 from wmtui.core.ports import DescribePort, JournalPort, MatchPort, SavePort
 from wmtui.core.session import Session
 from wmtui.core.side import Side
 from wmtui.ui.base import TerminalApp
 from wmtui.ui.review.base import Ports
-from wmtui.ui.review.palette import ActionProvider
 from wmtui.ui.review.screen import ReviewScreen
 from wmtui.ui.terminal import Terminal
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
     from wmtui.core.match_options import MatchOptions
+
+
+def action_provider() -> type[Provider]:
+    """The palette's provider, loaded when the palette is opened."""
+    from wmtui.ui.review.palette import ActionProvider
+
+    return ActionProvider
 
 
 class ReviewApp(TerminalApp):
@@ -35,7 +41,7 @@ class ReviewApp(TerminalApp):
         terminal: what the terminal can do; read off the environment where it is not given.
     """
 
-    COMMANDS: ClassVar[set[type[Provider]]] = {ActionProvider}  # type: ignore[assignment]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {action_provider}
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from textual.strip import Strip
 from textual.theme import Theme
 from textual.widget import Widget
 
+from .base import TerminalApp
 from .text import clip, width
 from .theme import Palette, palette
 
@@ -31,7 +32,8 @@ def paint(parts: Iterable[Part], cells: int, base: Style = PLAIN) -> Strip:
         parts: text and style, ``None`` for the base style.
         base: laid below every part and the rest of the line.
     """
-    segments: list[Segment] = []
+    texts: list[str] = []
+    styles: list[Style] = []
     left = cells
     for text, style in parts:
         size = width(text)
@@ -39,18 +41,29 @@ def paint(parts: Iterable[Part], cells: int, base: Style = PLAIN) -> Strip:
             text = clip(text, left)
             size = width(text)
         if text:
-            segments.append(Segment(text, base + style if style is not None else base))
+            whole = base + style if style is not None else base
+            if styles and styles[-1] == whole:
+                texts[-1] += text
+            else:
+                texts.append(text)
+                styles.append(whole)
             left -= size
     if left > 0:
-        if segments and segments[-1].style == base:
-            segments[-1] = Segment(segments[-1].text + " " * left, base)
+        if styles and not styles[-1].underline and not styles[-1].reverse and styles[-1].bgcolor == base.bgcolor:
+            texts[-1] += " " * left
         else:
-            segments.append(Segment(" " * left, base))
+            texts.append(" " * left)
+            styles.append(base)
+    segments = [Segment(text, style) for text, style in zip(texts, styles, strict=True)]
     return Strip(segments, cells)
 
 
 class Lines(Widget):
-    """A widget that paints its own lines; :meth:`show` looks what has changed."""
+    """A widget that paints its own lines; :meth:`show` looks what has changed.
+
+    Attributes:
+        leaps: what scrolls, scrolls by half a page.
+    """
 
     DEFAULT_CSS = "Lines { height: auto; }"
 
@@ -59,9 +72,11 @@ class Lines(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._strips: list[Strip] = []
+        self.leaps = False
 
     def on_mount(self) -> None:
         self.looks = palette(self.app)
+        self.leaps = isinstance(self.app, TerminalApp) and self.app.terminal.remote
         self.app.theme_changed_signal.subscribe(self, self._dress)
 
     def _dress(self, _: Theme) -> None:
@@ -207,10 +222,12 @@ class RowList(Lines, can_focus=True):
 
     def _follow(self) -> None:
         self.top = max(0, min(self.top, self.count() - self.page))
+        # Over SSH half a page at once: a list that scrolls is sent as a whole, and that is too much for each key.
+        more = self.page // 2 if self.leaps else 0
         if self.cursor < self.top:
-            self.top = self.cursor
+            self.top = max(0, self.cursor - more)
         elif self.cursor >= self.top + self.page:
-            self.top = self.cursor - self.page + 1
+            self.top = min(self.cursor - self.page + 1 + more, max(0, self.count() - self.page))
 
     # ---- painting
 

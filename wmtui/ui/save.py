@@ -18,9 +18,10 @@ from wmtui.core.ports import Progress, Saved, SavePort, SavePreview, SaveRequest
 from wmtui.core.session import Session, Status
 from wmtui.errors import WmtuiError
 
+from .fields import Tick
 from .lines import Part
 from .text import bar, bytes_text, clip, plural, safe
-from .windows import Answer, Page, Question, Tick
+from .windows import Answer, Page, Question
 
 PATHS = (("mapping", "Mapping"), ("report", "Report"), ("checkpoint", "Checkpoint"))
 

@@ -13,7 +13,6 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.strip import Strip
-from textual.widgets import Checkbox
 
 from .actions import Action, S
 from .lines import Lines, Part, RowList, paint
@@ -134,22 +133,6 @@ def key_lines(actions: Sequence[Action[S]], now: S, looks: Palette, cells: int =
         if why := action.why_disabled(now):
             lines += [[(indent + text, looks.warn)] for text in wrap(f"not now: {why}", cells - len(indent))]
     return lines
-
-
-class Tick(Checkbox):
-    """A switch that says ``[x]`` or ``[ ]``, not by its colour alone."""
-
-    DEFAULT_CSS = """
-    Tick > .toggle--button { color: $foreground; background: transparent; }
-    Tick.-on > .toggle--button { color: $accent; background: transparent; }
-    Tick:focus > .toggle--button { color: $accent; background: transparent; }
-    """
-    BUTTON_LEFT, BUTTON_INNER, BUTTON_RIGHT = "[", " ", "]"
-
-    def watch_value(self) -> None:
-        self.BUTTON_INNER = "x" if self.value else " "
-        super().watch_value()
-        self.refresh()
 
 
 @dataclass(frozen=True)

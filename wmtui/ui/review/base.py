@@ -10,7 +10,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.widgets import Input
 
 from wmtui.core.decisions import Accept, Assign, Decision, Ignore, Redo, Reject, Reopen, Undo
 from wmtui.core.listing import Listing
@@ -69,9 +68,6 @@ class ReviewBase(Screen[None]):
     DEFAULT_CSS = """
     ReviewBase { layout: vertical; overflow: hidden; }
     ReviewBase #panes { height: 1fr; }
-    ReviewBase #search { display: none; height: 1; border: none; padding: 0 1; }
-    ReviewBase.searching #search { display: block; }
-    ReviewBase.searching #status { display: none; }
     ReviewBase.tall CandidatesPane { height: 11; }
     ReviewBase.narrow #panes { layout: vertical; }
     ReviewBase.narrow TargetPane { display: none; }
@@ -91,6 +87,7 @@ class ReviewBase(Screen[None]):
         self.done: list[type[Decision]] = []
         self.undone: list[type[Decision]] = []
         self.swapping: tuple[int, ...] = ()
+        self.searched: SidePane
         self.source_pane = SourcePane(self.review, id="source")
         self.target_pane = TargetPane(self.review, id="target")
         self.candidates = CandidatesPane(self.review, id="candidates")
@@ -104,7 +101,6 @@ class ReviewBase(Screen[None]):
             yield self.source_pane
             yield self.target_pane
         yield self.candidates
-        yield Input(id="search", placeholder="words of a key, shape:768x, dtype:bf16", compact=True)
         yield self.status
         yield self.hints
 
@@ -120,8 +116,10 @@ class ReviewBase(Screen[None]):
 
     def pane_name(self) -> str:
         """The pane with the focus."""
-        focused = self.focused.id if self.focused is not None else None
-        return focused if focused in ("candidates", "target") else "source"
+        focused = self.focused
+        if focused is self.status:
+            focused = self.searched
+        return focused.id if focused in (self.candidates, self.target_pane) and focused.id else "source"
 
     @property
     def side_pane(self) -> SidePane:

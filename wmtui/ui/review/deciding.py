@@ -8,7 +8,6 @@ from wmtui.core.align import align
 from wmtui.core.decisions import Accept, Assign, Decision, Redo, Undo
 from wmtui.core.review import BARS, Refused, Scope
 from wmtui.core.session import Status
-from wmtui.ui.pickers import TargetPicker
 from wmtui.ui.review.moving import Moving
 from wmtui.ui.review.panes import percent
 from wmtui.ui.text import plural, shorten
@@ -138,6 +137,8 @@ class Deciding(Moving):
         def picked(target: int | None) -> None:
             if target is not None:
                 self.assign_asking(places, target)
+
+        from wmtui.ui.pickers import TargetPicker  # textual's Input is not needed before
 
         self.app.push_screen(TargetPicker(self.review, lead, places), picked)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from textual.widgets import Input
-
 from wmtui.core.review import BARS, Scope
 from wmtui.core.session import Status
 from wmtui.core.table import Order
-from wmtui.ui.review.bars import FACETS, Header
+from wmtui.ui.review.bars import FACETS, Header, StatusLine
 from wmtui.ui.review.base import ReviewBase
 from wmtui.ui.review.panes import SidePane, percent
 from wmtui.ui.text import plural
@@ -174,35 +172,29 @@ class Moving(ReviewBase):
 
     def do_search(self) -> None:
         self.searched = self.side_pane
-        box = self.query_one("#search", Input)
-        self.add_class("searching")
-        box.value = self.searched.view.text
-        box.focus()
+        self.status.type(self.searched.view.text)
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        if self.has_class("searching") and self.searched.view.text != event.value:
-            keep = self.kept(self.searched)
-            self.searched.view.search(event.value)
-            self.searched.mark = None
-            self.searched.take_rows(keep)
-            self.show()
+    def on_status_line_typed(self, event: StatusLine.Typed) -> None:
+        self.find(event.value)
 
-    def on_input_submitted(self) -> None:
-        self.end_search()
-
-    def end_search(self) -> None:
-        """Back to the list, with what was found."""
-        self.remove_class("searching")
-        self.searched.focus()
+    def find(self, text: str) -> None:
+        """Show only what a text finds, in the pane where the search began."""
+        pane = self.searched
+        keep = self.kept(pane)
+        pane.view.search(text)
+        pane.mark = None
+        pane.take_rows(keep)
         self.show()
+
+    def on_status_line_done(self, event: StatusLine.Done) -> None:
+        self.status.end()
+        self.searched.focus()
+        self.find("" if event.given_up else self.searched.view.text)
 
     def do_escape(self) -> None:
         """Take back what was begun or narrowed last."""
         pane = self.side_pane
-        if self.has_class("searching"):
-            self.query_one("#search", Input).value = ""
-            self.end_search()
-        elif self.source_pane.mark is not None:
+        if self.source_pane.mark is not None:
             self.source_pane.mark = None
         elif self.swapping:
             self.swapping = ()

@@ -21,7 +21,6 @@ from wmtui.ui.review.base import Ports
 from wmtui.ui.review.deciding import Deciding
 from wmtui.ui.review.details import DetailsWindow
 from wmtui.ui.review.stories import explain, help_lines
-from wmtui.ui.save import SaveWindow
 from wmtui.ui.text import plural, safe
 from wmtui.ui.theme import palette
 from wmtui.ui.windows import Answer, PageWindow, Question
@@ -241,6 +240,8 @@ class ReviewScreen(Deciding):
         self.app.push_screen(DetailsWindow(source_spec, target_spec, self.ports.describe))
 
     def do_save(self) -> None:
+        from wmtui.ui.save import SaveWindow  # textual's Input and Checkbox are not needed before
+
         def closed(saved: bool | None) -> None:
             if saved:
                 self.unsaved = False
@@ -270,7 +271,7 @@ class ReviewScreen(Deciding):
     def leave_windows(self) -> None:
         """Close the windows that are open and quit; not while something is being written."""
         top = self.app.screen
-        if isinstance(top, SaveWindow) and top.writing:
+        if getattr(top, "writing", False):
             self.app.bell()
         elif top is self:
             self.do_quit()

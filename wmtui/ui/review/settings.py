@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
 from wmtui.core.match_options import MatchOptions
-from wmtui.ui.windows import Tick
+from wmtui.ui.fields import Tick
 
 FIELDS = (
     ("shape", "Weight of the shape in the score, 0 to 1"),
