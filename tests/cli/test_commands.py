@@ -1,0 +1,127 @@
+"""``apply``, ``inspect``, ``demo``, and what goes without saying on the command line."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from wmtui.cli.main import parser, with_command
+
+MODEL = "new_model.py:NewModel"
+
+
+def test_apply_takes_a_mapping_and_keeps_the_rest(pair, wmtui):
+    (pair / "m.json").write_text(json.dumps({"module.enc_ln.weight": "encoder.norm.weight"}))
+    said = wmtui("apply", "m.json", "old_model.pth", "-o", "out.pth")
+    assert said.status == 0
+    before = torch.load("old_model.pth", weights_only=True)["state_dict"]
+    after = torch.load("out.pth", weights_only=True)["state_dict"]
+    assert list(after) == [k if k != "module.enc_ln.weight" else "encoder.norm.weight" for k in before]
+
+
+def test_apply_does_what_map_did(pair, wmtui):
+    wmtui("map", "old_model.pth", MODEL, "--report", "r.json", "--output", "by_map.pth")
+    said = wmtui(
+        "apply",
+        "r.json",
+        "old_model.pth",
+        "-o",
+        "by_apply.pth",
+        "--unmapped",
+        "drop",
+        "--target",
+        MODEL,
+        "--strict-load",
+    )
+    assert said.status == 0
+    assert "loads into NewModel" in said.out
+    by_map, by_apply = (torch.load(n, weights_only=True)["state_dict"] for n in ("by_map.pth", "by_apply.pth"))
+    assert list(by_map) == list(by_apply)
+    assert all(torch.equal(by_map[key], by_apply[key]) for key in by_map)
+
+
+def test_apply_warns_where_the_checkpoint_is_another(pair, wmtui):
+    wmtui("map", "old_model.pth", MODEL, "--report", "r.json")
+    state = torch.load("old_model.pth", weights_only=True)["state_dict"]
+    state["more"] = torch.zeros(1)
+    torch.save(state, "more.pth")
+    said = wmtui("apply", "r.json", "more.pth", "-o", "out.pth")
+    assert said.status == 0
+    assert "not the report's own" in said.err
+
+
+def test_apply_can_be_tried_dry(pair, wmtui):
+    (pair / "m.json").write_text(json.dumps({"module.enc_ln.weight": "x"}))
+    said = wmtui("apply", "m.json", "old_model.pth", "-o", "out.pth", "--dry-run")
+    assert "1 keys renamed" in said.out
+    assert not (pair / "out.pth").exists()
+
+
+def test_inspect_prints_groups_totals_and_contents(pair, wmtui):
+    out = wmtui("inspect", "old_model.pth").out
+    assert "module.enc_blocks.{0-3}.attn.query.weight" in out
+    assert "171 tensors" in out
+    assert "epoch" in out
+    assert "hyper_parameters" in out
+
+
+def test_inspect_checks_for_nan(pair, wmtui):
+    torch.save({"good": torch.ones(3), "bad": torch.tensor([1.0, float("nan"), float("inf")])}, "x.pth")
+    said = wmtui("inspect", "x.pth", "--check")
+    assert said.status == 1
+    assert "bad: 1 NaN, 1 infinite" in said.out
+    assert wmtui("inspect", "old_model.pth", "--check").status == 0
+
+
+def test_inspect_compares_two(pair, wmtui):
+    torch.save({"a": torch.ones(3), "b": torch.zeros(2)}, "x.pth")
+    torch.save({"a": torch.ones(3), "b": torch.ones(2), "c": torch.ones(1)}, "y.pth")
+    out = wmtui("inspect", "x.pth", "--diff", "y.pth", "--values").out
+    assert "only there: 1 tensor" in out
+    assert "  b" in out
+
+
+def test_two_dictionaries_of_weights_are_a_choice(pair, wmtui):
+    state = torch.nn.Linear(2, 2).state_dict()
+    torch.save({"model": state, "ema": {k: v + 1 for k, v in state.items()}}, "two.pth")
+    said = wmtui("inspect", "two.pth")
+    assert said.status == 2
+    assert "model" in said.err
+    assert "ema" in said.err
+    assert "--weights-key" in said.err
+    assert wmtui("inspect", "two.pth", "--weights-key", "ema").status == 0
+
+
+def test_the_demo_runs_without_a_terminal(tmp_path):
+    environment = {**os.environ, "WMTUI_STATE_DIR": str(tmp_path / "state")}
+    words = [sys.executable, "-m", "wmtui", "demo", "--folder", "demo"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("mapping.json", "report.json", "new_model.pth"):
+        assert f"demo/{name}" in done.stdout
+        assert (tmp_path / "demo" / name).exists()
+    assert "loads with strict=True" in done.stdout
+    again = subprocess.run(words, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("a.pth b.py:M", "review"),
+        ("--afresh a.pth b.py:M", "review"),
+        ("--weights-key ema a.pth b.py:M", "review"),
+        ("a.pth", "inspect"),
+        ("--weights-key ema a.pth", "inspect"),
+        ("map a b", "map"),
+        ("inspect a", "inspect"),
+    ],
+)
+def test_the_command_goes_without_saying(words, command):
+    assert parser().parse_args(with_command(words.split())).command == command
