@@ -125,7 +125,7 @@ def write_atomically(path: Path, *, force: bool = True) -> Iterator[OutputFile]:
             if mode is not None:
                 os.fchmod(output.fd, mode)
             disk_module.disk.sync(output.fd)
-            _put_in_place(output.path, final, force)
+            put_in_place(output.path, final, force)
         disk_module.disk.sync_folder(final.parent)
 
 
@@ -158,22 +158,32 @@ def stage_folder(path: Path) -> Iterator[Path]:
     """
     final = resolve(path)
     with write_errors(path):
-        clean(final.parent)
-        temporary = _temporary_path(final)
-        disk_module.disk.make_folder(temporary)
-        try:
-            fd = os.open(temporary, os.O_RDONLY)
-            try:
-                _lock(fd)
-                yield temporary
-                disk_module.disk.sync_folder(temporary)
-                disk_module.disk.replace(temporary, final)
-            finally:
-                os.close(fd)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+        with scratch_folder(final) as temporary:
+            yield temporary
+            disk_module.disk.sync_folder(temporary)
+            disk_module.disk.replace(temporary, final)
         disk_module.disk.sync_folder(final.parent)
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """A temporary folder beside a file or folder, which is gone at the end of the block unless it was renamed.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    clean(beside.parent)
+    temporary = _temporary_path(beside)
+    disk_module.disk.make_folder(temporary)
+    try:
+        fd = os.open(temporary, os.O_RDONLY)
+        try:
+            _lock(fd)
+            yield temporary
+        finally:
+            os.close(fd)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes, *, force: bool = True) -> int:
@@ -272,7 +282,13 @@ def _mode(final: Path) -> int | None:
         return None
 
 
-def _put_in_place(temporary: Path, final: Path, force: bool) -> None:
+def put_in_place(temporary: Path, final: Path, force: bool) -> None:
+    """Give a temporary its final name; without ``force`` only where that is free.
+
+    Raises:
+        OutputExistsError: it is not.
+        OSError: it cannot be renamed.
+    """
     if force:
         disk_module.disk.replace(temporary, final)
         return

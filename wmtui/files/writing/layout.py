@@ -41,19 +41,32 @@ class Options(NamedTuple):
     others: Unmapped = "drop"
 
 
+class Index(NamedTuple):
+    """The index of a set: what it says besides, and the new keys in order."""
+
+    metadata: Mapping[str, object]
+    keys: tuple[str, ...]
+
+    def encode(self, jobs: Iterable[tuple[str, Job]]) -> bytes:
+        """The file's content, given the names of the shards."""
+        where = {outcome.key: name for name, job in jobs for outcome in job.outcomes}
+        value = {"metadata": self.metadata, "weight_map": {key: where[key] for key in self.keys}}
+        return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
 class Layout(NamedTuple):
     """What a save writes.
 
     Attributes:
         path: what the user will open: the file, or the index of a set.
         jobs: each file's path and what goes into it.
-        index_json: the index's content; ``None`` for a single file.
+        shard_index: what the index says; ``None`` for a single file.
         notes: what to know about the result, one line each.
     """
 
     path: Path
     jobs: tuple[tuple[Path, Job], ...]
-    index_json: bytes | None
+    shard_index: Index | None
     notes: tuple[str, ...]
 
     @property
@@ -245,11 +258,8 @@ def _place(
     metadata: dict[str, object] = dict(read_index(index_path).metadata) if index_path is not None else {}
     sizes = [specs[outcome.op.sources[0]].nbytes or 0 for outcome in made]
     metadata["total_size"] = sum(sizes)
-    where = {outcome.key: name for name, job in jobs for outcome in job.outcomes}
-    weight_map = {outcome.key: where[outcome.key] for outcome in made}
-    index = msgspec.json.format(msgspec.json.encode({"metadata": metadata, "weight_map": weight_map}), indent=2)
-    placed = tuple((folder / name, job) for name, job in jobs)
-    return Layout(folder / index_name, placed, index + b"\n", (*notes,))
+    index = Index(metadata, tuple(outcome.key for outcome in made))
+    return Layout(folder / index_name, tuple((folder / name, job) for name, job in jobs), index, (*notes,))
 
 
 def index_of(opened: OpenedSide) -> Path | None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from wmtui.core.plan import Plan, Unmapped
 from wmtui.core.ports import CancelledCall, Progress, ProgressCall
 from wmtui.errors import Cancelled, InputError, MissingError, WmtuiError, WriteError
-from wmtui.files.atomic import exists_error, resolve, stage_folder, write_atomically
-from wmtui.files.disk import write_errors
+from wmtui.files.atomic import exists_error, resolve, write_atomically
+from wmtui.files.disk import CHUNK, write_errors
 from wmtui.files.safetensors_header import read_header
 from wmtui.files.safetensors_source import SafetensorsSource
 from wmtui.files.source import OpenedSide
@@ -21,6 +21,7 @@ from wmtui.files.writing.inputs import Inputs
 from wmtui.files.writing.jobs import Job
 from wmtui.files.writing.layout import SUFFIXES, Format, Layout, Options, format_of, index_of, make_layout, wanted_of
 from wmtui.files.writing.safetensors_writer import why_not
+from wmtui.files.writing.sets import write_set
 from wmtui.files.writing.verify import verify_tensors
 
 _ROOM = 1 << 20
@@ -78,16 +79,26 @@ def write_checkpoint(
         raise problem
     _unchanged(opened)
     meter = _Meter(layout.nbytes * (2 if verify else 1), progress, cancelled)
+
+    def write(path: Path, job: Job, stage: str) -> None:
+        meter.begin(stage)
+        with write_atomically(path, force=force) as out, Inputs(out.path.parent) as inputs:
+            job.write(out, inputs, meter.tick)
+            out.flush()
+            job.check(out.path)
+            if verify:
+                meter.begin(stage.replace("writing", "comparing"))
+                verify_tensors(out.path, job.places(out.path), wanted_of(opened, job), inputs, meter.tick)
+
+    paths = [path for path, _ in layout.jobs]
+    more: tuple[str, ...] = ()
     with write_errors(layout.path):
-        if layout.index_json is None:
-            path, job = layout.jobs[0]
-            _write(path, job, opened, force, verify, meter)
-            names = [path]
+        if layout.shard_index is None:
+            write(*layout.jobs[0], "writing")
         else:
-            names = _write_set(layout, opened, force, verify, meter)
-    nbytes = sum(path.stat().st_size for path in names)
-    notes = (*layout.notes, *dict.fromkeys(note for _, job in layout.jobs for note in job.notes))
-    return Written(layout.path, nbytes, notes)
+            paths, more = write_set(layout, force, write)
+    notes = (*layout.notes, *more, *dict.fromkeys(note for _, job in layout.jobs for note in job.notes))
+    return Written(layout.path, sum(path.stat().st_size for path in paths), notes)
 
 
 def check_write(
@@ -139,57 +150,43 @@ class _Meter:
     """Counts bytes, tells of progress, stops when asked to."""
 
     def __init__(self, total: int, progress: ProgressCall | None, cancelled: CancelledCall | None) -> None:
-        self.stage = "writing"
         self._total = total
         self._progress = progress
         self._cancelled = cancelled
-        self._done = 0
+        self._stage = ""
+        self._done = self._told = 0
+
+    def begin(self, stage: str) -> None:
+        """What is done from now on, in plain words."""
+        self._stage = stage
+        self._tell()
 
     def tick(self, nbytes: int) -> None:
+        """So many bytes are done.
+
+        Raises:
+            Cancelled: somebody asked for it.
+        """
         self._done += nbytes
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("stopped; nothing was changed")
+        if self._done - self._told >= CHUNK or self._done >= self._total:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told = self._done
         if self._progress is not None:
-            self._progress(Progress(self.stage, min(self._done, self._total), self._total))
-
-
-def _write(path: Path, job: Job, opened: OpenedSide, force: bool, verify: bool, meter: _Meter) -> None:
-    with write_atomically(path, force=force) as output, Inputs(output.path.parent) as inputs:
-        job.write(output, inputs, meter.tick)
-        output.flush()
-        job.check(output.path)
-        if verify:
-            verify_tensors(output.path, job.places(output.path), wanted_of(opened, job), inputs, meter.tick)
-
-
-def _write_set(layout: Layout, opened: OpenedSide, force: bool, verify: bool, meter: _Meter) -> list[Path]:
-    """Write shards and their index; all files that were written."""
-    assert layout.index_json is not None
-    folder = layout.path.parent
-    with _set_folder(folder) as place:
-        names = []
-        for number, (path, job) in enumerate(layout.jobs):
-            meter.stage = f"writing shard {number + 1} of {len(layout.jobs)}"
-            _write(place / path.name, job, opened, force, verify, meter)
-            names.append(path)
-        with write_atomically(place / layout.path.name, force=force) as output:
-            output.append(layout.index_json)
-    return [*names, layout.path]
-
-
-@contextmanager
-def _set_folder(folder: Path) -> Iterator[Path]:
-    with ExitStack() as stack:
-        yield folder if folder.exists() and any(folder.iterdir()) else stack.enter_context(stage_folder(folder))
+            self._progress(Progress(self._stage, min(self._done, self._total), self._total))
 
 
 def _problems(opened: OpenedSide, layout: Layout, output: Path, options: Options, force: bool) -> Iterator[WmtuiError]:
     """What stands in the way of a layout."""
-    paths = [path for path, _ in layout.jobs] + ([layout.path] if layout.index_json is not None else [])
+    paths = [path for path, _ in layout.jobs] + ([layout.path] if layout.shard_index is not None else [])
     inputs = [*opened.source.files, *filter(None, [index_of(opened)])]
     known = {identity for path in inputs if (identity := _identity(path)) is not None}
+    resolved = {resolve(path) for path in inputs}
     for path in paths:
-        if _identity(path) in known or resolve(path) in {resolve(i) for i in inputs}:
+        if _identity(path) in known or resolve(path) in resolved:
             yield InputError(f"{path} is the source itself", "Choose another output: the source is never written to.")
         elif path.is_dir():
             yield InputError(f"{path} is a folder", "Name a file.")
@@ -214,7 +211,7 @@ def _problems(opened: OpenedSide, layout: Layout, output: Path, options: Options
 
 def _folder_problems(layout: Layout, output: Path) -> Iterator[WmtuiError]:
     folder = resolve(layout.path).parent
-    if layout.index_json is not None and not folder.exists():
+    if layout.shard_index is not None and not folder.exists():
         folder = folder.parent
     if not folder.exists():
         yield MissingError(f"the folder {folder} does not exist", "Make it first.")
