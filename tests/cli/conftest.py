@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from wmtui.cli.main import run
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pair")
     make_pair(folder, force=False)
     shutil.copyfile(Path(__file__).parents[2] / "wmtui/cli/demo/old_model.py", folder / "old_model.py")
@@ -19,7 +20,7 @@ def made(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def pair(made, tmp_path, monkeypatch) -> Path:
+def pair(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with ``old_model.pth``, ``old_model.py`` and ``new_model.py``."""
     for path in made.iterdir():
         shutil.copyfile(path, tmp_path / path.name)
@@ -35,7 +36,7 @@ class Said:
         self.status, self.out, self.err = status, out, err
 
     @property
-    def json(self):
+    def json(self) -> Any:
         return json.loads(self.out)
 
 

@@ -5,19 +5,10 @@ import json
 import pytest
 import torch
 
+from wmtui.cli.demo.new_model import NewModel
+from wmtui.cli.demo.old_model import OldModel
+
 MODEL = "new_model.py:NewModel"
-
-
-def load_models(pair):
-    import sys
-
-    sys.path.insert(0, str(pair))
-    try:
-        import new_model
-        import old_model
-    finally:
-        sys.path.remove(str(pair))
-    return old_model.OldModel, new_model.NewModel
 
 
 @pytest.mark.parametrize("name", ["new.pth", "new.safetensors"])
@@ -25,7 +16,6 @@ def test_the_renamed_checkpoint_loads_strictly_and_computes_the_same(pair, wmtui
     format_ = "safetensors" if name.endswith("safetensors") else "source"
     said = wmtui("map", "old_model.pth", MODEL, "--output", name, "--format", format_)
     assert said.status == 0, said.err
-    old_class, new_class = load_models(pair)
     before = torch.load("old_model.pth", weights_only=True)
     if format_ == "safetensors":
         from safetensors.torch import load_file
@@ -36,7 +26,7 @@ def test_the_renamed_checkpoint_loads_strictly_and_computes_the_same(pair, wmtui
         assert whole["epoch"] == before["epoch"]
         assert whole["optimizer"] == before["optimizer"]
         after = whole["state_dict"]
-    old, new = old_class().eval(), new_class().eval()
+    old, new = OldModel().eval(), NewModel().eval()
     old.load_state_dict({key.removeprefix("module."): value for key, value in before["state_dict"].items()})
     new.load_state_dict(after, strict=True)
     image, tokens = torch.randn(2, 3, 32, 32), torch.randint(500, (2, 9))
