@@ -18,11 +18,12 @@ from wmtui.cli.sides import open_pair
 from wmtui.core.ports import SaveRequest
 from wmtui.core.session import Session
 from wmtui.errors import InputError
-from wmtui.ui.terminal import prepare_environment
+from wmtui.ui.terminal import Terminal, prepare_environment
 
 if TYPE_CHECKING:
     from wmtui.files.journal import Journal
     from wmtui.files.source import OpenedSide
+    from wmtui.ui.app import ReviewApp
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,38 +38,50 @@ def run(args: argparse.Namespace) -> int:
         )
     with progress_line() as progress:
         source, target = open_pair(args, progress)
-    from wmtui.cli.looking import Describer
     from wmtui.files.journal import Journal
-    from wmtui.ui.app import ReviewApp
 
-    listings = source.side.listing, target.side.listing
-    matcher = Matcher(*listings, args)
     journal = Journal.open(source.side, target.side)
     try:
-        if args.afresh:
-            journal.start_afresh()
-        past = () if args.afresh else journal.decisions
-        if args.mapping_in and not past:
-            first = read_mapping_in(args.mapping_in, *listings)
-            journal.append(first)
-            past = (first,)
-        app = ReviewApp(
-            source.side,
-            target.side,
-            match=matcher,
-            journal=journal,
-            save=Saver(source, target, first_request(args, source), WriteOptions.of(args), matcher.for_report()),
-            describe=Describer(source, target),
-            past=past,
-            past_when=_when(journal),
-            command=lambda session: equivalent_command(args, session),
-            options=matcher.options,
-            terminal=terminal,
-        )
+        app = make_app(args, source, target, journal, terminal)
         app.run(mouse=terminal.mouse)
         return app.return_code or Exit.DONE
     finally:
         journal.close()
+
+
+def make_app(
+    args: argparse.Namespace, source: OpenedSide, target: OpenedSide, journal: Journal, terminal: Terminal
+) -> ReviewApp:
+    """The app with the outside world plugged into its ports.
+
+    Raises:
+        InputError: the mapping to start from cannot be used.
+    """
+    from wmtui.cli.looking import Describer
+    from wmtui.ui.app import ReviewApp
+
+    listings = source.side.listing, target.side.listing
+    matcher = Matcher(*listings, args)
+    if args.afresh:
+        journal.start_afresh()
+    past = () if args.afresh else journal.decisions
+    if args.mapping_in and not past:
+        first = read_mapping_in(args.mapping_in, *listings)
+        journal.append(first)
+        past = (first,)
+    return ReviewApp(
+        source.side,
+        target.side,
+        match=matcher,
+        journal=journal,
+        save=Saver(source, target, first_request(args, source), WriteOptions.of(args), matcher.for_report()),
+        describe=Describer(source, target),
+        past=past,
+        past_when=_when(journal),
+        command=lambda session: equivalent_command(args, session),
+        options=matcher.options,
+        terminal=terminal,
+    )
 
 
 def first_request(args: argparse.Namespace, source: OpenedSide) -> SaveRequest:
