@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -90,6 +91,7 @@ class CompareView(TableView):
         super().__init__(comparison.table)
         self.comparison = comparison
         leads = (group.members[0] for group in self.table.groups)
+        self._counted: dict[tuple[int, int, int], Counter[int]] = {}
         self._facts_cells = min(_FACTS_CELLS, max((width(self.facts(place)) for place in leads), default=0))
 
     def facts(self, place: int) -> str:
@@ -101,10 +103,16 @@ class CompareView(TableView):
     def badge(self) -> str:
         return f"{len(self.listing):,}"
 
-    def differences(self, places: Sequence[int]) -> list[Difference]:
-        """The differences of some keys, the gravest first."""
-        codes = self.table.codes
-        return [DIFFERENCES[code] for code in sorted({codes[place] for place in places})]
+    def codes(self, group: int, places: Sequence[int]) -> Counter[int]:
+        """How many keys of a group, of those that are shown, have each difference."""
+        name = (group, len(places), places[0])
+        if name not in self._counted:
+            self._counted[name] = Counter(map(self.table.codes.__getitem__, places))
+        return self._counted[name]
+
+    def forget(self) -> None:
+        """Other differences are known now, or other keys are shown."""
+        self._counted.clear()
 
     def title(self) -> str:
         table = self.table
@@ -125,18 +133,19 @@ class CompareView(TableView):
         group = table.group_of(row)
         places = table.members(row)
         whole = len(table.groups[group].members)
-        found = self.differences(places)
+        codes = self.codes(group, places)
+        worst = min(codes)
+        difference = DIFFERENCES[worst]
         if row < 0:
             sign = "▾ " if group in table.expanded else "▸ "
             name, number = table.groups[group].name, f"x{len(places)}"
-            if len(found) > 1:
-                worst = CODE[found[0]]
-                number = f"{sum(table.codes[p] == worst for p in places)}/{len(places)}"
+            if len(codes) > 1:
+                number = f"{codes[worst]}/{len(places)}"
         else:
             sign, name, number = "  " if whole == 1 else "    ", table.listing.tensors[row].key, ""
-        glyph, word = SIGNS[found[0]]
-        alike = found[0] in (Difference.SAME, Difference.EQUAL)
-        tone = looks.bad if found[0] in (Difference.SHAPE, Difference.VALUES) else looks.warn
+        glyph, word = SIGNS[difference]
+        alike = difference in (Difference.SAME, Difference.EQUAL)
+        tone = looks.bad if difference in (Difference.SHAPE, Difference.VALUES) else looks.warn
         count_cells = 2 * max(self.count_cells, 3) - 2  # of "3/12" where a group needs " x12"
         room = self._facts_cells if cells >= 70 else min(16, self._facts_cells)
         name_cells = cells - 2 - len(sign) - room - count_cells - _WORD_CELLS - 4
@@ -209,6 +218,7 @@ class CompareScreen(ViewScreen):
         """Show only one kind of difference, or all keys."""
         self.heading.shown = place
         view = self.views[place]
+        self.shown_view.forget()
         self.table.choose(CODE[view.difference] if isinstance(view, _Facet) else None)
         self.list.go(0, quiet=True)
         self.show()
@@ -217,6 +227,7 @@ class CompareScreen(ViewScreen):
         self.move(self.view.toggle(self.list.cursor, None))
 
     def search(self, text: str) -> None:
+        self.shown_view.forget()
         self.table.search(text)
         self.list.go(0, quiet=True)
         self.show()

@@ -9,7 +9,7 @@ from textual.strip import Strip
 from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.tensor_stats import TensorStats
 from wmtui.ui.lines import Lines, Part, paint
-from wmtui.ui.text import bytes_text, clip, count_text, number_text, plural, safe, shape_text, shorten, spark, width
+from wmtui.ui.text import clip, number_text, safe, shorten, spark, width
 from wmtui.ui.theme import Palette
 
 Line = Sequence[Part]
@@ -22,7 +22,7 @@ class Details(Lines):
         text: its key or name as it is in the file.
         listing: the tensors.
         places: those that it stands for.
-        about: more text of it.
+        about: more of it, as it is in the file.
         stats: of the first of them, if they were read.
         note: what to say instead of statistics.
     """
@@ -43,9 +43,8 @@ class Details(Lines):
         key_rows = 2 if count >= 5 else 1
         lines: list[Line] = [[(text, looks.strong)] for text in wrap_key(self.text, cells, key_rows)]
         if self.listing is not None and self.places:
-            tensors = self.listing.tensors
-            lines.append([(clip(facts(self.listing, self.places), cells), None)])
-            lines += tie_line(self.listing, tensors[self.places[0]], cells, looks)
+            lines.append([(clip(self.about, cells), None)])
+            lines += tie_line(self.listing, self.listing.tensors[self.places[0]], cells, looks)
         elif self.about:
             lines += [[(text, None)] for text in wrap_key(self.about, cells, count - len(lines))]
         if self.stats is not None:
@@ -63,25 +62,6 @@ def wrap_key(text: str, cells: int, rows: int) -> list[str]:
         shown = shorten(text, rows * cells)
         return [shown[start : start + cells] for start in range(0, len(shown), cells)]
     return [shorten(text, cells)]
-
-
-def facts(listing: Listing, places: Sequence[int]) -> str:
-    """Shape, dtype, size and more of a tensor, or of several together; as it is in the file."""
-    first = listing.tensors[places[0]]
-    if len(places) == 1:
-        found = [shape_text(first.shape), first.dtype, plural(first.numel, "element"), bytes_text(first.nbytes)]
-        found += [word for word in (first.kind, first.type_name) if word]
-        return "  ".join([*found, f"in {first.where}"] if first.where else found)
-    tensors = [listing.tensors[place] for place in places]
-    own = [spec for spec in tensors if spec.shares is None]
-    numel = sum(spec.numel for spec in own)
-    nbytes = sum(spec.nbytes or 0 for spec in own) if any(spec.nbytes is not None for spec in tensors) else None
-    found = [plural(len(places), "tensor")]
-    if all(spec.shape == first.shape for spec in tensors):
-        found.append(shape_text(first.shape))
-    if all(spec.dtype == first.dtype for spec in tensors):
-        found.append(first.dtype)
-    return "  ".join([*found, f"{count_text(numel)} elements", bytes_text(nbytes)])
 
 
 def tie_line(listing: Listing, spec: TensorSpec, cells: int, looks: Palette) -> list[Line]:

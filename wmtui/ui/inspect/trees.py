@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from wmtui.core.outline import Outline, contents_outline, left_out, module_outline
+from wmtui.core.inspection import Total, totals
+from wmtui.core.outline import Node, Outline, contents_outline, left_out, module_outline
 from wmtui.core.side import Side
 from wmtui.core.table import GroupTable, Order
 from wmtui.ui.inspect.views import CLOSED, INDENT, OPEN, TensorView, View
 from wmtui.ui.lines import Part
-from wmtui.ui.text import clip, plural, shorten, width
+from wmtui.ui.text import bytes_text, clip, count_text, plural, shorten, width
 from wmtui.ui.theme import Palette
 
 
@@ -22,7 +23,7 @@ class TreeView(TensorView):
     def __init__(self, table: GroupTable) -> None:
         super().__init__(table.listing)
         self.table = table
-        self._sizes: dict[str, tuple[int, int | None]] = {}
+        self._totals: dict[str, Total] = {}
         self._outline: Outline | None = None
 
     @property
@@ -38,7 +39,7 @@ class TreeView(TensorView):
     def forget(self) -> None:
         """The table shows something else now."""
         self._outline = None
-        self._sizes.clear()
+        self._totals.clear()
 
     def _open_few(self, outline: Outline) -> None:
         place = 0
@@ -80,14 +81,22 @@ class TreeView(TensorView):
             spec = self.listing.tensors[node.places[0]]
             facts = self.columns(name, spec, spec.nbytes, "", cells - 2 - len(sign), looks)
         else:
-            if node.path not in self._sizes:
-                numel = sum(
-                    self.listing.tensors[p].numel for p in node.places if self.listing.tensors[p].shares is None
-                )
-                self._sizes[node.path] = numel, self.nbytes(node.places)
-            numel, size = self._sizes[node.path]
-            facts = self.columns(name, None, size, f"x{len(node.places)}", cells - 2 - len(sign), looks)
+            facts = self.columns(
+                name, None, self.total(node).nbytes, f"x{len(node.places)}", cells - 2 - len(sign), looks
+            )
         return [self.mark(node.places, looks), (sign, None), *facts]
+
+    def total(self, node: Node) -> Total:
+        """Elements and bytes of a module."""
+        if node.path not in self._totals:
+            tensors = self.listing.tensors
+            found = totals((tensors[place] for place in node.places), lambda _: node.path)
+            self._totals[node.path] = found[0]
+        return self._totals[node.path]
+
+    def about_several(self, place: int) -> str:
+        total = self.total(self.outline.rows[place])
+        return f"{plural(total.tensors, 'tensor')}  {count_text(total.numel)} elements  {bytes_text(total.nbytes)}"
 
     def text_of(self, place: int) -> str:
         node = self.outline.rows[place]

@@ -56,7 +56,7 @@ class View:
         raise NotImplementedError
 
     def about(self, place: int) -> str:  # noqa: ARG002
-        """More of a row than fits into it, where it is not about tensors; as it is in the file."""
+        """More of a row than fits into it, as it is in the file."""
         return ""
 
     def places(self, place: int) -> Sequence[int]:  # noqa: ARG002
@@ -119,12 +119,13 @@ class TensorView(View):
             (f"{facts} {bytes_text(nbytes):>{size_cells}}" + f"{count:>{count_cells}}"[:count_cells], looks.muted),
         ]
 
-    def nbytes(self, places: Iterable[int]) -> int | None:
-        """Bytes of some tensors; ``None`` where they are not known."""
-        tensors = self.listing.tensors
-        sizes = [tensors[place].nbytes for place in places]
-        known = [size for size in sizes if size is not None]
-        return sum(known) if known or not sizes else None
+    def about(self, place: int) -> str:
+        places = self.places(place)
+        return tensor_facts(self.listing.tensors[places[0]]) if len(places) == 1 else self.about_several(place)
+
+    def about_several(self, place: int) -> str:
+        """What a row says of several tensors."""
+        raise NotImplementedError
 
 
 class TableView(TensorView):
@@ -136,7 +137,6 @@ class TableView(TensorView):
         super().__init__(table.listing)
         self.table = table
         self.count_cells = max((len(f" x{len(group.members)}") for group in table.groups), default=0)
-        self._sizes: dict[int, int | None] = {}
 
     def count(self) -> int:
         return len(self.table.rows)
@@ -173,12 +173,7 @@ class TableView(TensorView):
         if row < 0:
             sign, name = OPEN if group in table.expanded else CLOSED, table.groups[group].name
             number = f"{len(places)}/{whole}" if len(places) < whole else f"x{whole}"
-            if len(places) == whole:
-                if group not in self._sizes:
-                    self._sizes[group] = self.nbytes(places)
-                size = self._sizes[group]
-            else:
-                size = self.nbytes(places)
+            size = _times(spec.nbytes, len(places))
         else:
             sign, name, number, size = INDENT if whole == 1 else INDENT * 2, spec.key, "", spec.nbytes
         return [
@@ -190,6 +185,13 @@ class TableView(TensorView):
     def text_of(self, place: int) -> str:
         row = self.table.rows[place]
         return self.listing.tensors[row].key if row >= 0 else self.table.groups[-1 - row].name
+
+    def about_several(self, place: int) -> str:
+        places = self.places(place)
+        spec, count = self.listing.tensors[places[0]], len(places)
+        size = bytes_text(_times(spec.nbytes, count))
+        elements = f"{count_text(spec.numel * count)} elements"
+        return "  ".join((plural(count, "tensor"), shape_text(spec.shape), spec.dtype, elements, size))
 
     def places(self, place: int) -> Sequence[int]:
         return self.table.members(self.table.rows[place])
@@ -204,6 +206,18 @@ class TableView(TensorView):
 
     def toggle_all(self) -> None:
         self.table.expand_all(not self.table.expanded)
+
+
+def _times(nbytes: int | None, count: int) -> int | None:
+    """Bytes of a group: its tensors have one shape and one dtype."""
+    return None if nbytes is None else nbytes * count
+
+
+def tensor_facts(spec: TensorSpec) -> str:
+    """Shape, dtype, size and more of a tensor; as it is in the file."""
+    found = [shape_text(spec.shape), spec.dtype, plural(spec.numel, "element"), bytes_text(spec.nbytes)]
+    found += [word for word in (spec.kind, spec.type_name) if word]
+    return "  ".join([*found, f"in {spec.where}"] if spec.where else found)
 
 
 class TotalsView(View):
@@ -276,6 +290,9 @@ class TiesView(View):
 
     def text_of(self, place: int) -> str:
         return self._rows[place][0]
+
+    def about(self, place: int) -> str:
+        return tensor_facts(self.listing[self._rows[place][0]])
 
     def places(self, place: int) -> Sequence[int]:
         return (self.listing.index[self._rows[place][0]],)
