@@ -60,6 +60,7 @@ def test_a_nested_checkpoint_of_either_torch_format(tmp_path, options):
     assert (loaded["epoch"], loaded["lr"], tuple(loaded["shape"])) == (3, [0.1, None], (1, 2))
 
 
+@pytest.mark.filterwarnings("ignore:Couldn't retrieve source code")
 @pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
 def test_a_whole_pickled_model_yields_its_state_dict_without_its_class(tmp_path, stranger, options):
     model = stranger.Net()
@@ -162,6 +163,24 @@ def test_safetensors_single_and_sharded(tmp_path):
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     for path in (folder, folder / "model.safetensors.index.json"):
         assert same(dict(sorted(load_checkpoint_as_dict(path).items())), dict(sorted(state.items())))
+
+
+def test_tensors_of_unusual_kinds_are_torchs_to_load_and_else_named(tmp_path):
+    state = {"sparse": torch.eye(3).to_sparse(), "plain": torch.ones(2)}
+    torch.save(state, tmp_path / "a.pt")
+    assert torch.equal(load_checkpoint_as_dict(tmp_path / "a.pt")["sparse"].to_dense(), torch.eye(3))
+    torch.save({"state": state, "args": argparse.Namespace()}, tmp_path / "b.pt")
+    with pytest.warns(UserWarning, match="'sparse' is a SparseTensor, whose values cannot be loaded"):
+        loaded = load_checkpoint_as_dict(tmp_path / "b.pt")["state"]
+    assert loaded["sparse"] == {"__class__": "SparseTensor", "shape": (3, 3), "dtype": "float32"}
+    assert loaded["plain"].tolist() == [1, 1]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_torchscript_archive_yields_its_state_dict(tmp_path):
+    model = OldModel()
+    torch.jit.save(torch.jit.trace(model, torch.randn(1, 3, 8, 8)), tmp_path / "a.pt")
+    assert same(load_checkpoint_as_dict(tmp_path / "a.pt"), dict(model.state_dict()))
 
 
 class Evil:

@@ -294,6 +294,24 @@ def test_a_failed_save_leaves_what_was_there(flat, tmp_path, monkeypatch, touch)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["flat.pt", "out.pt"]
 
 
+def test_a_folder_that_cannot_be_made_is_a_write_error(flat, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match="cannot be made") as caught:
+        WeightRenamer(flat).save(tmp_path / "file" / "folder" / "out.pt")
+    assert caught.value.remedy  # type: ignore[attr-defined]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_torchscript_archive_is_saved_as_a_plain_state_dict(tmp_path):
+    model = OldModel()
+    torch.jit.save(torch.jit.trace(model, torch.randn(1, 3, 8, 8)), tmp_path / "in.pt")
+    renamer = WeightRenamer(tmp_path / "in.pt")
+    renamer.add_prefix("net.")
+    renamer.save(tmp_path / "out.pt")
+    saved = torch.load(tmp_path / "out.pt")
+    assert list(saved) == [f"net.{key}" for key in model.state_dict()]
+
+
 def test_rename_checkpoint_keys(flat, tmp_path):
     out = tmp_path / "out.pt"
     rename_checkpoint_keys(flat, out, key_mapping={"a.w": "z.w"}, old_prefix="a.", new_prefix="b.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wmtui.core.analysis import Line, SideSummary, analysis_lines
-from wmtui.core.printable import printable, shortened
+from wmtui.core.printable import encodable, printable, shortened
 
 DOCUMENTED = """\
 ================================================================================
@@ -87,3 +87,10 @@ def test_both_ends_of_a_long_name_stay():
 
 def test_printable_text_is_left_alone():
     assert printable("größe.権.weight") == "größe.権.weight"
+
+
+def test_what_an_encoding_lacks_is_replaced_in_the_same_width():
+    assert encodable("a → b…c", "ascii") == "a > b~c"
+    assert encodable("größe", "ascii") == "gr\\xf6\\xdfe"
+    assert encodable("größe →", "utf-8") == "größe →"
+    assert encodable("größe", None) == "größe"

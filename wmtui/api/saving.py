@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 Form = Literal["source", "safetensors", "torch"]
 
 
+def make_folder(path: str | Path) -> Path:
+    """The path, its folder made.
+
+    Raises:
+        WriteError: it cannot be made.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"{path.parent} cannot be made: {error.strerror}", "Choose another output.") from None
+    return path
+
+
 def save_renamed(path: Path, opened: OpenedSide, names: Mapping[str, str]) -> None:
     """Write a file with other names; weights that are not among ``names`` (old -> new) are left out.
 

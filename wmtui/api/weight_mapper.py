@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
 from functools import cached_property
@@ -12,6 +13,7 @@ from wmtui.core.analysis import Line, SideSummary, analysis_lines
 from wmtui.core.forecast import forecast
 from wmtui.core.listing import Listing
 from wmtui.core.plan import make_plan, transform_between
+from wmtui.core.printable import encodable
 from wmtui.core.proposal import Proposal, Transform
 from wmtui.core.report import build_report, encode_report, explained, report_pair
 from wmtui.core.side import Buffers, Side, SideSpec
@@ -24,6 +26,7 @@ from wmtui.files.open import restrict
 
 from .checkpoint import open_checkpoint
 from .parameter_info import ParameterInfo, parameter_infos
+from .saving import make_folder
 from .state_dicts import find_state_dict
 
 if TYPE_CHECKING:
@@ -208,7 +211,7 @@ class WeightMapper:
             self._target.name, len(self._target), [(key, self._target[key].shape) for key in unmatched["target"]]
         )
         for line in analysis_lines(source, target, lines, top_n=top_n, show_unmatched=show_unmatched):
-            print(line)
+            print(encodable(line, sys.stdout.encoding))
 
     def export_mapping_report(self, output_path: str | Path) -> None:
         """Write the report of the current mapping as JSON (``wmtui-report/1``), replacing what is there.
@@ -253,8 +256,7 @@ class WeightMapper:
             threshold=self._threshold,
             strategy=self._strategy,
         )
-        path = Path(output_path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = make_folder(output_path)
         write_bytes(path, encode_report(report))
 
     def _current(self) -> list[ScoredPair]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.plan import make_plan
-from wmtui.core.printable import printable
+from wmtui.core.printable import encodable, printable
 from wmtui.core.proposal import Transform
 from wmtui.errors import FormatError, InputError, MissingError, UnsafeError
 from wmtui.files.writing.steps import ModuleMap
 
 from .checkpoint import load_opened, open_checkpoint, weights_of_opened
-from .saving import save_renamed, save_values
+from .saving import make_folder, save_renamed, save_values
 from .state_dicts import extract_state_dict, tensors_of
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class WeightRenamer:
         inputs = self._opened.source.files if self._opened is not None else ()
         if any(one.exists() and path.exists() and one.samefile(path) for one in (self.weight_path, *inputs)):
             raise InputError(f"{path} is the input, which is never written to", "Give another output path.")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         if self._opened is None or self._handed_out or self._opened.source.refusal is not None:
             metadata = dict(self._opened.side.metadata) if self._opened is not None else {}
             save_values(path, self._checkpoint, self._weights, metadata)
@@ -166,14 +167,21 @@ class WeightRenamer:
     def print_summary(self) -> None:
         """Print the file, how many keys and elements it has, and its first ten keys."""
         tensors = dict(tensors_of(self._weights))
-        print(f"Weight file: {printable(str(self.weight_path))}")
-        print(f"Total parameters: {len(self._weights)}")
-        print(f"Total elements: {sum(tensor.numel() for tensor in tensors.values()):,}")
-        print("\nFirst 10 keys:")
-        for key in self.list_keys()[:10]:
-            print(f"  {printable(key)}: {list(tensors[key].shape) if key in tensors else 'no tensor'}")
+        lines = [
+            f"Weight file: {printable(str(self.weight_path))}",
+            f"Total parameters: {len(self._weights)}",
+            f"Total elements: {sum(tensor.numel() for tensor in tensors.values()):,}",
+            "",
+            "First 10 keys:",
+        ]
+        lines += (
+            f"  {printable(key)}: {list(tensors[key].shape) if key in tensors else 'no tensor'}"
+            for key in self.list_keys()[:10]
+        )
         if len(self._weights) > 10:
-            print(f"  ... and {len(self._weights) - 10} more")
+            lines.append(f"  ... and {len(self._weights) - 10} more")
+        for line in lines:
+            print(encodable(line, sys.stdout.encoding))
 
     def _state(self) -> _State:
         return _State(dict(self._weights), dict(self._origins), getattr(self._weights, "_metadata", None))

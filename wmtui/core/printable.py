@@ -16,3 +16,13 @@ def shortened(text: str, width: int) -> str:
         return text
     head = (width - 1) // 3
     return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """The text with what an output's encoding lacks replaced: arrow and ellipsis by one like sign, the rest escaped."""
+    try:
+        text.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        plain = text.replace("→", ">").replace("…", "~")
+        return plain.encode(encoding or "utf-8", "backslashreplace").decode(encoding or "utf-8")
+    return text
