@@ -102,6 +102,12 @@ class Engine:
                 if place:
                     transform = Transform.NONE if spec_a.shape == spec_b.shape else Transform.RESHAPE
                 pairs[spec_a.key] = Pair(spec_a.key, spec_b.key, verdict.confidence, transform)
+        for i, rivals in solution.undecided:
+            for leaf_a, leaf_b in fit(i, rivals[0]).leaves:
+                key = specs_a[tree_a.leaves[i][leaf_a]].key
+                rival_rows = (tree_b.leaves[j].get(leaf_b) for j in rivals)
+                if key not in pairs:
+                    ambiguous[key] = tuple(specs_b[row].key for row in rival_rows if row is not None)
         return pairs, ambiguous
 
     def _fusions(self, solution: Solution) -> Iterator[Fusion]:

@@ -16,7 +16,7 @@ from wmtui.core.matching.support import EXACT, KIN, NAME, ORDER, ROLE, VOTES
 from wmtui.core.proposal import Candidate, Evidence, Pair, Score, Transform
 from wmtui.core.scores import composite
 
-_MOST_SCORED = 64
+_MOST_SCORED = 32
 _NO_EVIDENCE_SUPPORT = -1.0
 _CLEAR_LEAD = 0.08
 

@@ -28,6 +28,9 @@ _LONGEST_REVERSED = 64
 _NAME_SHARE = 0.06
 _FACT_GAIN = 10.0
 _LONGEST_DOUBTFUL = 8
+_MOST_ALIGNMENTS = 20_000
+_FEW_ALIGNMENTS = 10
+"""In a match of very many families, how many pairs of them are still tried at a time."""
 
 
 class Block(NamedTuple):
@@ -57,6 +60,7 @@ class Families:
         self._names = names
         self._facts = facts
         self._bags: dict[tuple[int, int], Counter[int]] = {}
+        self._alignments = 0
         self._likeness: dict[tuple[int, int], tuple[float, int]] = {}
 
     # -- likeness of two blocks ------------------------------------------------------------------------------------
@@ -185,7 +189,10 @@ class Families:
         bounds.sort(key=lambda bound: (-bound[0], -bound[1]))
         best: tuple[float, list[Block]] | None = None
         chosen: tuple[list[Node], list[Node]] | None = None
+        if self._alignments > _MOST_ALIGNMENTS:
+            del bounds[_FEW_ALIGNMENTS:]
         for bound, depth, key_a, key_b in bounds:
+            self._alignments += 1
             if best is not None and not self._facts and bound * 1.01 < best[0]:
                 break
             nodes_a, nodes_b = ours[key_a], theirs[key_b]

@@ -17,6 +17,7 @@ _LEAST = 0.2
 _RANK_WEIGHT = 0.8
 _CONTEXT_WEIGHT = 0.3
 _RANK_RARITY = 0.6
+_MOST_WORDS = 16
 _PLAIN = frozenset({"norm", "layer", "fc", "conv", "proj"})
 
 
@@ -96,7 +97,7 @@ def _phrase(node: Node, root: Node) -> Phrase:
     found: dict[str, float] = {}
     weight = 1.0
     at: Node | None = node
-    while at is not None and at is not root:
+    while at is not None and at is not root and len(found) < _MOST_WORDS:
         own = words(at.stem)
         binding = words(at.parent.stem) if at.parent is not None and at.parent is not root else ()
         if own and len(binding) == 1 and binding[0] in BINDING and not own[0].startswith(("#", "norm")):
@@ -129,7 +130,9 @@ def _rarity(source: Tree, target: Tree) -> dict[str, float]:
         for node in templates.values():
             here: set[str] = set()
             at: Node | None = node
-            while at is not None:
+            for _ in range(_MOST_WORDS):
+                if at is None:
+                    break
                 here.update(words(at.stem))
                 at = at.parent
             counts.update(here)

@@ -12,7 +12,7 @@ from wmtui.core.matching.tree import Node
 _LEAST = 0.5
 _HEIGHT = 4
 _DECAY = 0.6
-_CROWD = 400
+_CROWD = 200
 _CROWD_KEPT = 50
 _CLASSES = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
 
@@ -47,19 +47,22 @@ def rescue(
     """
     ours = _open_leaves(state, 0, open_source)
     theirs: defaultdict[object, list[_Leaf]] = defaultdict(list)
+    beside: defaultdict[tuple[str, int], list[_Leaf]] = defaultdict(list)
     for leaf in _open_leaves(state, 1, open_target):
         theirs[_class_key(state, 1, leaf, tolerance)].append(leaf)
-    tasks = [(leaf, found) for leaf in ours if (found := theirs.get(_class_key(state, 0, leaf, tolerance)))]
+        beside[leaf.leaf, id(state.target.nodes[leaf.unit].parent)].append(leaf)
+    keys = [_class_key(state, 0, leaf, tolerance) for leaf in ours]
+    tasks = [(leaf, key, theirs[key]) for leaf, key in zip(ours, keys, strict=True) if key in theirs]
     if not tasks:
         return []
-    votes = _votes(state, pairs, tasks)
+    votes = _votes(state, pairs, [leaf for leaf, _, _ in tasks])
     scored: list[tuple[float, _Leaf, _Leaf]] = []
-    for leaf, rivals in tasks:
+    for leaf, key, rivals in tasks:
         node = state.source.nodes[leaf.unit]
         if len(rivals) > _CROWD:
-            known = votes.get(id(node.parent), Counter())
-            rivals = [r for r in rivals if r.leaf == leaf.leaf and id(state.target.nodes[r.unit].parent) in known]
-            rivals = rivals[:_CROWD_KEPT]
+            likely = votes.get(id(node.parent), Counter()).most_common(_HEIGHT)
+            crowd = [rival for parent, _ in likely for rival in beside.get((leaf.leaf, parent), ())[:_CROWD_KEPT]]
+            rivals = [rival for rival in crowd if _class_key(state, 1, rival, tolerance) == key]
         phrase = state.names.of(node, state.source.root)
         for rival in rivals:
             if not _near(state, leaf, rival, tolerance):
@@ -91,12 +94,10 @@ def _near(state: State, leaf: _Leaf, rival: _Leaf, tolerance: float) -> bool:
     return all(abs(x - y) <= tolerance * max(x, y) for x, y in zip(a.shape, b.shape, strict=True))
 
 
-def _votes(
-    state: State, pairs: Iterable[tuple[int, int]], tasks: list[tuple[_Leaf, list[_Leaf]]]
-) -> dict[int, Counter[int]]:
+def _votes(state: State, pairs: Iterable[tuple[int, int]], leaves: list[_Leaf]) -> dict[int, Counter[int]]:
     """For the modules above the open leaves: how often matched pairs put them beside which modules of the target."""
     needed: set[int] = set()
-    for leaf, _ in tasks:
+    for leaf in leaves:
         at: Node | None = state.source.nodes[leaf.unit]
         for _ in range(_HEIGHT):
             if at is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmtui.core.matching.confidence import clip, confidence
+from wmtui.core.matching.crowds import MOST_CELLS, divide, pair_crowd
 from wmtui.core.matching.families import Families
 from wmtui.core.matching.fusions import MOST_UNITS, UnitFusion, find_fused, find_stacked
 from wmtui.core.matching.roles import Record, Roles, margins
@@ -24,12 +25,11 @@ Floats = NDArray[np.float64]
 LEAST_SUPPORT = 0.08
 LEAST_CONFIDENCE = 0.3
 _VOTE_ROUNDS = 2
-_MOST_CELLS = 1_000_000
-_MOST_GROUP_CELLS = 160_000
 _MOST_RECORDED = 250_000
 _MOST_CHOICES = 6
 _FUSION_DOUBT = 0.75
 _RIVAL_GAP = 0.08
+_FEW = 5
 
 PARTS = ("shape", "place", "name", "contrast", "order", "kin", "votes", "role", "exact")
 """Kinds of evidence that a choice keeps, in this order."""
@@ -83,6 +83,8 @@ class Solution:
         open_a, open_b: units that found no partner.
         children: (offset in a, offset in b, structures, doubtful) of the paired blocks.
         choices: source unit -> ranked possible targets, of this scope's own decisions.
+        has_doubt: whether a family of unknown direction lies somewhere below.
+        undecided: units of crowds, each with a few of the targets that fit equally well.
     """
 
     family: tuple[str, str]
@@ -92,6 +94,7 @@ class Solution:
     open_b: list[int] = field(default_factory=list)
     children: list[tuple[int, int, tuple[int, int], bool]] = field(default_factory=list)
     has_doubt: bool = False
+    undecided: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     choices: dict[int, list[Choice]] = field(default_factory=dict)
 
 
@@ -172,6 +175,7 @@ class Solver:
             solution.children.append((off_a, off_b, (block_a.structure, block_b.structure), doubtful))
             solution.has_doubt |= doubtful or inner.has_doubt
             solution.pairs.extend([UnitPair(i + off_a, j + off_b, verdict) for i, j, verdict in inner.pairs])
+            solution.undecided.extend([(i + off_a, tuple(j + off_b for j in rivals)) for i, rivals in inner.undecided])
             solution.fusions.extend([_moved(fusion, off_a, off_b) for fusion in inner.fusions])
             for unit in inner.open_a:
                 scope.from_a[unit + block_a.lo] = number
@@ -197,7 +201,8 @@ class Solver:
             scope.units_a = [unit for unit in scope.units_a if unit not in gone_a]
             scope.units_b = [unit for unit in scope.units_b if unit not in gone_b]
             rows, columns = self._common(scope, gone_a, gone_b)
-            if len(scope.units_a) <= MOST_UNITS and len(scope.units_b) <= MOST_UNITS:
+            small = len(rows) * len(columns) <= MOST_CELLS
+            if small and len(scope.units_a) <= MOST_UNITS and len(scope.units_b) <= MOST_UNITS:
                 first = weigh(state, scope, rows, columns, rounds=1).total if rows else np.zeros((0, 0))
                 found = find_fused(state, scope, rows, columns, np.minimum(first, 3.0))
                 fusions += [f for f in found.fusions if not self._decided(f)]
@@ -206,12 +211,22 @@ class Solver:
                     gone_a.update(fusion.sources())
                     gone_b.update(fusion.targets())
         solution.fusions += [_moved(fusion, -a.lo, -b.lo) for fusion in fusions]
-        for rows, columns in self._problems(scope, *self._common(scope, gone_a, gone_b)):
+        problems, crowds = divide(state, *self._common(scope, gone_a, gone_b))
+        for rows, columns in problems:
             state.check()
             for i, j, verdict in self._assign(scope, rows, columns, doubted, solution):
                 solution.pairs.append(UnitPair(i - a.lo, j - b.lo, verdict))
                 gone_a.add(i)
                 gone_b.add(j)
+        for crowd in crowds:
+            for i, j, value in pair_crowd(state, scope, crowd):
+                solution.pairs.append(UnitPair(i - a.lo, j - b.lo, _crowd_verdict(state, i, j, value)))
+                gone_a.add(i)
+                gone_b.add(j)
+            left = [unit - b.lo for unit in crowd[1] if unit not in gone_b]
+            solution.undecided += [
+                (unit - a.lo, tuple(left[:_FEW])) for unit in crowd[0] if unit not in gone_a and left
+            ]
         solution.open_a = [unit - a.lo for unit in scope.units_a if unit not in gone_a]
         solution.open_b = [unit - b.lo for unit in scope.units_b if unit not in gone_b]
 
@@ -231,36 +246,6 @@ class Solver:
             [unit for unit in scope.units_a if unit not in gone_a and sizes_a[unit] in there],
             [unit for unit in scope.units_b if unit not in gone_b and sizes_b[unit] in here],
         )
-
-    def _problems(self, scope: Scope, rows: list[int], columns: list[int]) -> list[tuple[list[int], list[int]]]:
-        """The assignment problems of a scope: one, or one per size where that would be too many cells."""
-        if not rows or not columns:
-            return []
-        if len(rows) * len(columns) <= _MOST_CELLS:
-            return [(rows, columns)]
-        groups: dict[int, tuple[list[int], list[int]]] = {}
-        for unit in rows:
-            groups.setdefault(self.state.source.numels[unit], ([], []))[0].append(unit)
-        for unit in columns:
-            if (group := groups.get(self.state.target.numels[unit])) is not None:
-                group[1].append(unit)
-        problems = []
-        for group_a, group_b in groups.values():
-            if len(group_a) * len(group_b) <= _MOST_GROUP_CELLS:
-                problems.append((group_a, group_b))
-            else:
-                problems += self._thinned(scope, group_a, group_b)
-        return problems
-
-    def _thinned(self, scope: Scope, group_a: list[int], group_b: list[int]) -> list[tuple[list[int], list[int]]]:
-        """For a crowd of one size: the units that have their very path on the other side; the others stay open."""
-        paths = {self.state.path(1, unit, scope.b): unit for unit in group_b}
-        found: list[tuple[list[int], list[int]]] = []
-        for unit in group_a:
-            twin = paths.get(self.state.path(0, unit, scope.a))
-            if twin is not None:
-                found.append(([unit], [twin]))
-        return found
 
     # -- one assignment --------------------------------------------------------------------------------------------
 
@@ -405,6 +390,11 @@ class Solver:
                     )
                     for j in best.tolist()
                 ]
+
+
+def _crowd_verdict(state: State, i: int, j: int, value: float) -> Verdict:
+    transform = state.shapes.fit(i, j).transform
+    return Verdict(value, value, 1.0, transform, (), at_root=True, elsewhere=False, trust=0.0)
 
 
 def _rivals(support: Support, i: int, j: int) -> tuple[int, ...]:

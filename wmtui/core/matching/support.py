@@ -31,6 +31,7 @@ _WITNESS_CELLS = 2500
 _VOTING_BLOCKS = 400
 _FACT_SUPPORT = 1000.0
 _OTHER_LIST = 0.2
+_HIGHEST = 10
 _SORTED_LIKELY = 0.4
 """In a sorted listing nameless pairs weigh this much against a pair of equal names (1.5) when orders are compared."""
 
@@ -269,6 +270,9 @@ def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[
     places_b = [target.places[unit] for unit in support.columns]
     support.order[:] = global_closeness(likely, places_a, places_b, anchors)
     for group_a, group_b in groups:
+        if len(group_a) == len(group_b) == 1:
+            support.kin[group_a[0], group_b[0]] = float(support.fit[group_a[0], group_b[0]] > 0)
+            continue
         cells = np.ix_(sorted(group_a, key=places_a.__getitem__), sorted(group_b, key=places_b.__getitem__))
         support.kin[cells] = closeness(likely[cells]) * (support.fit[cells] > 0)
     agree, total = concordance(_witnesses(state, support, groups))
@@ -326,14 +330,14 @@ def _apply_facts(state: State, support: Support) -> None:
 
 
 def _containers(node: Node, scope: Node) -> list[int]:
-    found = []
+    found: list[int] = []
     at = node.parent
-    while at is not None:
+    while at is not None and len(found) < _HIGHEST:
         found.append(id(at))
         if at is scope:
             break
         at = at.parent
-    return found
+    return found or [id(scope)]
 
 
 def _vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floats, rounds: int) -> None:
