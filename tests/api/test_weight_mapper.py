@@ -148,6 +148,15 @@ def test_a_failing_forward_pass_is_a_warning_and_no_order():
     assert mapper.suggest_mapping() == WeightMapper(OldModel(), NewModel()).suggest_mapping()
 
 
+def test_a_lazy_model_stays_lazy():
+    model = nn.Sequential(nn.Linear(4, 4), nn.LazyLinear(3))
+    with pytest.warns(UserWarning, match="lazy parameters"):
+        mapper = WeightMapper(model, model, dummy_input=torch.ones(1, 4))
+    assert isinstance(model[1], nn.LazyLinear)
+    assert nn.parameter.is_lazy(model[1].weight)
+    assert mapper.suggest_mapping().items() >= {"0.weight": "0.weight", "0.bias": "0.bias"}.items()
+
+
 def test_several_dummy_inputs_are_several_arguments():
     class Two(nn.Module):
         def __init__(self) -> None:

@@ -13,8 +13,7 @@ import msgspec
 from wmtui.core.forecast import Forecast, forecast
 from wmtui.core.plan import Plan, make_plan
 from wmtui.core.ports import CancelledCall, Progress, ProgressCall, Saved, SavePreview, SaveRequest
-from wmtui.core.proposal import Candidate, Proposal
-from wmtui.core.report import ReportPair, build_report, encode_mapping, encode_report, report_pair
+from wmtui.core.report import ReportPair, build_report, encode_mapping, encode_report, explained, report_pair
 from wmtui.core.scores import ScoreWeights, composite
 from wmtui.core.session import Mapped, Session
 from wmtui.errors import InputError
@@ -223,7 +222,7 @@ class Saver:
 
     def report_pairs(self, session: Session, pairs: Sequence[Mapped]) -> Iterable[ReportPair]:
         """The report's entries with scores; the keys of one rule share the reasons of its first."""
-        reasons = _reasons(session.proposal)
+        reasons = explained(session.proposal)
         for pair in pairs:
             source, target = session.source[pair.source], session.target[pair.target]
             yield report_pair(
@@ -261,18 +260,6 @@ class Saver:
         if not os.access(path.parent, os.W_OK | os.X_OK):
             return f"the folder {path.parent} cannot be written"
         return None
-
-
-def _reasons(proposal: Proposal) -> dict[tuple[str, str], Candidate]:
-    """(source, target) -> the candidate that explains it, one a rule."""
-    found: dict[tuple[str, str], Candidate] = {}
-    for rule in proposal.rules:
-        pairs = rule.pairs()
-        source, target = pairs[0]
-        for candidate in proposal.candidates(source, 2):
-            if candidate.target == target:
-                found.update(dict.fromkeys(pairs, candidate))
-    return found
 
 
 def _clashes(paths: list[str]) -> list[str]:

@@ -58,6 +58,8 @@ def execution_order(module: nn.Module, inputs: Sequence[torch.Tensor]) -> tuple[
 
     held = module.state_dict(keep_vars=True)
     tensors = {key: value for key, value in held.items() if isinstance(value, torch.Tensor)}
+    if any(map(torch.nn.parameter.is_lazy, tensors.values())):  # a forward pass would change it for good
+        return {}, "no execution order: the model has lazy parameters, which have no shape before its first real input"
     before = [(c, dict(c.__dict__), dict(c._parameters), dict(c._buffers)) for c in module.modules()]
     real = any(tensor.device.type != "meta" for tensor in (*module.parameters(), *module.buffers()))
     try:
