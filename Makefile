@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check format bench screenshots clean
+.PHONY: help demo test check format bench screenshots readme clean
 
 help:
 	@echo "make demo         map a small old checkpoint onto a refactored model, in the terminal"
@@ -38,6 +38,9 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks all
+
+readme: $(READY)
+	$(BIN)/python -m tests.generate_readme
 
 screenshots: $(READY)
 	$(BIN)/python -m tests.screenshots screenshots

@@ -16,6 +16,7 @@ from wmtui.ui.terminal import Terminal, prepare_environment
 
 if TYPE_CHECKING:
     from wmtui.files.source import OpenedSide
+    from wmtui.ui.inspect.app import InspectApp
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +36,9 @@ def run(args: argparse.Namespace) -> int:
     if args.diff:
         return _compare(args, opened, open_one(args.diff, prefix=args.prefix, buffers=args.buffers), terminal)
     if terminal is not None:
-        return _show(args, opened, terminal)
+        app = make_app(args, opened, terminal)
+        app.run(mouse=terminal.mouse)
+        return app.return_code or Exit.DONE
     from wmtui.ui.inspect.plain import render_plain, render_scan
 
     sys.stdout.write(render_plain(opened.side))
@@ -61,7 +64,8 @@ def _open(args: argparse.Namespace, *, first: bool) -> OpenedSide:
         )
 
 
-def _show(args: argparse.Namespace, opened: OpenedSide, terminal: Terminal) -> int:
+def make_app(args: argparse.Namespace, opened: OpenedSide, terminal: Terminal) -> InspectApp:
+    """The inspector with the outside world plugged into its ports."""
     from wmtui.ui.inspect.app import InspectApp, Inspected
 
     def inspected(side: OpenedSide) -> Inspected:
@@ -73,9 +77,7 @@ def _show(args: argparse.Namespace, opened: OpenedSide, terminal: Terminal) -> i
         chosen = argparse.Namespace(**{**vars(args), "weights_key": weights_key})
         return inspected(_open(chosen, first=False))
 
-    app = InspectApp(inspected(opened), choose=choose, check=args.check, terminal=terminal)
-    app.run(mouse=terminal.mouse)
-    return app.return_code or Exit.DONE
+    return InspectApp(inspected(opened), choose=choose, check=args.check, terminal=terminal)
 
 
 def _compare(args: argparse.Namespace, here: OpenedSide, there: OpenedSide, terminal: Terminal | None) -> int:
