@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from wmtui.core.groups import group_listing
 from wmtui.core.listing import Listing, TensorSpec
-from wmtui.core.search import Finder, Query, natural
-from wmtui.core.table import GroupTable, Order
+from wmtui.core.search import Finder, Query, TemplateFinder, natural
+from wmtui.core.table import GroupTable, Order, TemplateTable
 
 KEYS = [
     *(f"encoder.layers.{i}.attn.{name}.weight" for i in range(12) for name in ("query", "key")),
@@ -20,8 +20,9 @@ TENSORS = [TensorSpec(key, (768, 768) if "attn" in key else (768,), "bfloat16", 
 GROUPS, OF_KEY = group_listing(Listing("x", TENSORS))
 
 
-def found(text: str, loose: bool = True) -> list[str]:
-    return [KEYS[place] for place in Finder(TENSORS).find(text, GROUPS if loose else ())]
+def found(text: str) -> list[str]:
+    by_group = TemplateFinder(TENSORS, GROUPS).find(text)
+    return [KEYS[place] for place in sorted(place for places in by_group.values() for place in places)]
 
 
 def test_all_words_must_occur():
@@ -43,7 +44,7 @@ def test_shape_and_dtype_narrow():
 def test_letters_in_their_order_are_enough_where_no_key_has_the_word():
     assert found("attnq") == [key for key in KEYS if "query" in key]
     assert found("l7atk") == ["encoder.layers.7.attn.key.weight"]
-    assert found("attnq", loose=False) == []
+    assert Finder(TENSORS).find("attnq") == []
     assert found("qattn") == []
     assert found("hdwt") == ["Head.Weight"]
     assert found("ennow") == ["encoder.norm.weight"]
@@ -55,8 +56,10 @@ def test_typing_on_finds_what_typing_at_once_finds(texts):
     finder = Finder(TENSORS)
     for text in texts:
         for end in range(len(text) + 1):
-            finder.find(text[:end], GROUPS)
-        assert finder.find(text, GROUPS) == Finder(TENSORS).find(text, GROUPS)
+            finder.find(text[:end])
+        exact = Finder(TENSORS).find(text)
+        assert finder.find(text) == exact
+        assert not exact or found(text) == [KEYS[place] for place in exact]
 
 
 def test_narrowing_knows_when_a_word_becomes_something_else():
@@ -69,8 +72,8 @@ def test_narrowing_knows_when_a_word_becomes_something_else():
 def test_very_long_and_very_odd_keys_cost_no_time():
     tensors = [TensorSpec("a" * 5000 + "." + "b" * 5000), TensorSpec("\ud800\n"), TensorSpec("")]
     groups, _ = group_listing(Listing("x", tensors))
-    assert Finder(tensors).find("a" * 40 + "c", groups) == []
-    assert Finder(tensors).find("ab", groups) == [0]
+    assert TemplateFinder(tensors, groups).find("a" * 40 + "c") == {}
+    assert TemplateFinder(tensors, groups).find("ab") == {0: [0]}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_numbers_of_any_length_sort():
 
 
 def table() -> GroupTable:
-    return GroupTable(Listing("x", TENSORS), GROUPS, OF_KEY)
+    return TemplateTable(Listing("x", TENSORS), GROUPS, OF_KEY)
 
 
 def names(rows: GroupTable) -> list[str]:
@@ -122,8 +125,10 @@ def test_a_search_leaves_groups_with_what_it_found():
     assert len(rows.members(-2)) == 12
 
 
-def test_codes_choose_rows():
+@pytest.mark.parametrize("plain", [True, False])
+def test_codes_choose_rows(plain):
     rows = table()
+    rows = GroupTable(Listing("x", TENSORS), GROUPS, OF_KEY) if plain else rows
     rows.codes = bytearray(1 if "norm" in key or key.endswith("3.attn.key.weight") else 0 for key in KEYS)
     rows.choose(1)
     assert names(rows) == [KEY, "encoder.norm.weight"]

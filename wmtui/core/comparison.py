@@ -8,7 +8,7 @@ from enum import StrEnum
 from .groups import group_listing
 from .listing import Listing, TensorSpec
 from .ports import CancelledCall, Progress, ProgressCall
-from .table import GroupTable
+from .table import TemplateTable
 
 
 class Difference(StrEnum):
@@ -51,7 +51,7 @@ class Comparison:
             return spec.dtype, other.shape, other.dtype, codes[index[spec.key]]
 
         groups, of_key = group_listing(self.both, apart=apart)
-        self.table = GroupTable(self.both, groups, of_key, loose=True)
+        self.table = TemplateTable(self.both, groups, of_key)
         self.table.codes = codes
 
     def _difference(self, key: str) -> Difference:

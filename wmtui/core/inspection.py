@@ -8,7 +8,7 @@ import msgspec
 
 from .groups import group_listing
 from .listing import Listing, TensorSpec
-from .table import GroupTable
+from .table import TemplateTable
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -27,10 +27,10 @@ class Total(msgspec.Struct, frozen=True):
     nbytes: int
 
 
-def inspection_table(listing: Listing) -> GroupTable:
+def inspection_table(listing: Listing) -> TemplateTable:
     """The rows of an inspection: groups by template, shape and dtype."""
     groups, of_key = group_listing(listing, apart=lambda spec: spec.dtype)
-    return GroupTable(listing, groups, of_key, loose=True)
+    return TemplateTable(listing, groups, of_key)
 
 
 def whole(listing: Listing) -> Total:

@@ -59,14 +59,8 @@ class Finder:
         self._query = Query()
         self._worded = self._found = list(range(len(tensors)))
 
-    def find(self, text: str, groups: Sequence[Group] = ()) -> list[int]:
-        """Places of the tensors that a text finds, ascending.
-
-        Args:
-            text: see :class:`Query`.
-            groups: groups of all tensors. Where they are given and no key holds all words, the letters of each word
-                need only occur in their order.
-        """
+    def find(self, text: str) -> list[int]:
+        """Places of the tensors that a text finds, ascending; see :class:`Query`."""
         query = Query.parse(text)
         if query == self._query:
             return self._found
@@ -75,27 +69,80 @@ class Finder:
         for word in query.words:
             hits = [place for place in hits if word in lowered[place]]
         self._query, self._worded = query, list(hits)
-        found = self._worded or (self._loosely(query.words, groups) if query.words else [])
+        found = self._worded
         if query.shapes or query.dtypes:
             found = [place for place in found if _fits(tensors[place], query)]
         self._found = found
         return found
 
-    def _loosely(self, words: Sequence[str], groups: Sequence[Group]) -> list[int]:
-        """Places whose key holds the letters of each word in their order; groups are tried before their members.
 
-        Letters that go on or begin a word of the key (``attnq`` in ``attn.query``) win over scattered ones.
-        """
+class TemplateFinder:
+    """Finds tensors by group, where the keys of a group differ in their numbers only, and not in shape and dtype.
+
+    What has no digits is then the same for all keys of a group. Where no key holds all words of a search, their
+    letters need only occur in their order, numbers as they are.
+    """
+
+    def __init__(self, tensors: Sequence[TensorSpec], groups: Sequence[Group]) -> None:
+        self._tensors = tensors
+        self._groups = groups
+        self._lowered = [spec.key.lower() for spec in tensors]
+
+    def find(self, text: str) -> dict[int, list[int]]:
+        """Group -> places of its tensors that a text finds, both ascending; see :class:`Query`."""
+        query = Query.parse(text)
+        whole = {
+            g: list(group.members)
+            for g, group in enumerate(self._groups)
+            if _fits(self._tensors[group.members[0]], query)
+        }
+        found = whole
+        for word in query.words:
+            found = self._narrow(found, _pieces(word), lambda key, word=word: word in key)  # type: ignore[misc]
+        return found if found or not query.words else self._loosely(query.words, whole)
+
+    def _narrow(
+        self, groups: dict[int, list[int]], pieces: Sequence[str], matches: Callable[[str], object]
+    ) -> dict[int, list[int]]:
+        """What of some groups matches; all of it holds the pieces, of which those without digits are tried first."""
         lowered = self._lowered
-        letters = ["".join(c for c in word if not c.isdigit()) for word in words]
-        matches = [_in_order(word) for word in letters]
-        fitting = [g for g in groups if all(match(lowered[g.members[0]]) for match in matches)]
-        close = [g for g in fitting if all(_by_starts(word, lowered[g.members[0]]) for word in letters)]
-        numbered = [_in_order(word) for word in words if any(map(str.isdigit, word))]
-        found: list[int] = []
-        for group in close or fitting:
-            found += (p for p in group.members if all(match(lowered[p]) for match in numbered))
-        return sorted(found)
+        found: dict[int, list[int]] = {}
+        plain = [piece for piece in pieces if not piece.isdigit()]
+        digits = [piece for piece in pieces if piece.isdigit()]
+        for g, places in groups.items():
+            first = lowered[places[0]]
+            if not all(piece in first for piece in plain):
+                continue
+            if not digits:
+                left = places if matches(first) else []
+            else:
+                left = places
+                for piece in digits:
+                    left = [place for place in left if piece in lowered[place]]
+                left = [place for place in left if matches(lowered[place])]
+            if left:
+                found[g] = left
+        return found
+
+    def _loosely(self, words: Sequence[str], groups: dict[int, list[int]]) -> dict[int, list[int]]:
+        """Letters that go on or begin a word of the key (``attnq`` in ``attn.query``) win over scattered ones."""
+        found = groups
+        for word in words:
+            pieces = _pieces(word)
+            units = [unit for piece in pieces for unit in ([piece] if piece.isdigit() else piece)]
+            found = self._narrow(found, [piece for piece in pieces if piece.isdigit()], _in_order(units))
+        letters = ["".join(piece for piece in _pieces(word) if not piece.isdigit()) for word in words]
+        close = {
+            g: places
+            for g, places in found.items()
+            if all(_by_starts(word, self._lowered[places[0]]) for word in letters)
+        }
+        return close or found
+
+
+def _pieces(word: str) -> list[str]:
+    """Its runs of digits, and what is between them."""
+    return [piece for piece in _SPLIT_NUMBERS(word) if piece]
 
 
 def _by_starts(letters: str, key: str) -> bool:
@@ -113,9 +160,10 @@ def _by_starts(letters: str, key: str) -> bool:
     return True
 
 
-def _in_order(letters: str) -> Callable[[str], object]:
-    """A test for a text that holds these letters in this order; possessive, so that it never goes back."""
-    return re.compile("".join(f"[^{re.escape(c)}]*+{re.escape(c)}" for c in letters), re.DOTALL).match
+def _in_order(units: Sequence[str]) -> Callable[[str], object]:
+    """A test for a text that holds letters and numbers in this order; it never goes back, so no text is slow."""
+    parts = (f"(?>.*?{unit})" if len(unit) > 1 else f"[^{re.escape(unit)}]*+{re.escape(unit)}" for unit in units)
+    return re.compile("".join(parts), re.DOTALL).match
 
 
 def _fits(spec: TensorSpec, query: Query) -> bool:

@@ -6,13 +6,14 @@ of group ``g`` is ``-1 - g``. A group of one key has no row of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from itertools import compress
+from itertools import chain, compress
 
 from .groups import Group
 from .listing import Listing
-from .search import Finder, Query, natural
+from .search import Finder, Query, TemplateFinder, natural
 
 
 class Order(StrEnum):
@@ -32,7 +33,6 @@ class GroupTable:
         listing: the tensors.
         groups: their groups.
         of_key: the group of each place.
-        loose: where no key holds all words of a search, their letters in order are enough.
 
     Attributes:
         rows: what is shown, see the module.
@@ -41,7 +41,7 @@ class GroupTable:
         order, text, only: what chooses the rows; ``only`` is a code, ``None`` for all of them.
     """
 
-    def __init__(self, listing: Listing, groups: Sequence[Group], of_key: Sequence[int], loose: bool = False) -> None:
+    def __init__(self, listing: Listing, groups: Sequence[Group], of_key: Sequence[int]) -> None:
         self.listing = listing
         self.groups = groups
         self.of_key = of_key
@@ -51,7 +51,6 @@ class GroupTable:
         self.only: int | None = None
         self.codes = bytearray(len(listing))
         self.rows: list[int] = []
-        self._loose = loose
         self._finder = Finder(listing.tensors)
         self._shapes: dict[int, tuple[int, ...] | None] = {}
         self._sorted_groups: list[int] | None = None
@@ -142,14 +141,7 @@ class GroupTable:
             self._sorted_groups = self._sort_groups()
         shown: dict[int, list[int]] | None = None
         if self.filtered:
-            shown = {}
-            of_key = self.of_key
-            for place in self._matching():
-                group = of_key[place]
-                if group in shown:
-                    shown[group].append(place)
-                else:
-                    shown[group] = [place]
+            shown = self._matching_groups()
         self._shown = shown
         groups = self.groups
         rows: list[int] = []
@@ -165,8 +157,32 @@ class GroupTable:
                 rows += self._sort_members(whole if shown is None else shown[g])
         self.rows = rows
 
+    def drop(self, places: Iterable[int]) -> None:
+        """Take a few places that a filter shows out of the rows; cheaper than making the rows anew."""
+        shown, rows = self._shown, self.rows
+        if shown is None:
+            return
+        for place in places:
+            group = self.of_key[place]
+            left = shown[group]
+            left.remove(place)
+            single = len(self.groups[group].members) == 1
+            if single or group in self.expanded:
+                rows.remove(place)
+            if not left:
+                del shown[group]
+                if not single:
+                    rows.remove(-1 - group)
+
+    def _matching_groups(self) -> dict[int, list[int]]:
+        by_group: defaultdict[int, list[int]] = defaultdict(list)
+        places = self._matching()
+        for place, group in zip(places, map(self.of_key.__getitem__, places), strict=True):
+            by_group[group].append(place)
+        return dict(by_group)
+
     def _matching(self) -> list[int]:
-        places = self._finder.find(self.text, self.groups if self._loose else ())
+        places = self._finder.find(self.text)
         if self.only is None:
             return places
         table = bytearray(256)
@@ -201,3 +217,26 @@ class GroupTable:
     def _value(self) -> Callable[[int], float | str]:
         """What the present order, if it is neither file order nor name nor size, sorts places by."""
         return lambda place: self.listing.tensors[place].dtype
+
+
+class TemplateTable(GroupTable):
+    """The rows of a listing that is grouped by template, shape and dtype: searches go by group, and may be loose."""
+
+    def __init__(self, listing: Listing, groups: Sequence[Group], of_key: Sequence[int]) -> None:
+        self._by_template = TemplateFinder(listing.tensors, groups)
+        super().__init__(listing, groups, of_key)
+
+    @property
+    def shown_count(self) -> int:
+        """How many tensors the filter shows."""
+        return len(self.listing) if self._shown is None else sum(map(len, self._shown.values()))
+
+    def shown_places(self) -> list[int]:
+        return sorted(chain.from_iterable(self._matching_groups().values()))
+
+    def _matching_groups(self) -> dict[int, list[int]]:
+        found = self._by_template.find(self.text)
+        if self.only is None:
+            return found
+        chosen = {g: [place for place in places if self.codes[place] == self.only] for g, places in found.items()}
+        return {g: places for g, places in chosen.items() if places}

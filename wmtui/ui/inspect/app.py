@@ -153,7 +153,7 @@ class InspectScreen(ViewScreen):
         self.tree_view.forget()
         for view in (self.table_view, self.tree_view):
             view.cursor = view.top = 0
-        self.list.go(0, quiet=True)
+        self.list.to_top()
         self.show()
 
     def clear_filter(self) -> bool:

@@ -86,8 +86,11 @@ class ViewList(RowList):
         """Show another view, where it stood."""
         self.view.cursor, self.view.top = self.cursor, self.top
         self.view = view
-        self.top = view.top
-        self.go(view.cursor, quiet=True)
+        self.cursor, self.top = min(view.cursor, max(0, view.count() - 1)), view.top
+
+    def to_top(self) -> None:
+        """Stand on the first row, before the rows are shown anew."""
+        self.cursor = self.top = 0
 
     def count(self) -> int:
         return self.view.count()

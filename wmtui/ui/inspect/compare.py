@@ -119,7 +119,7 @@ class CompareView(TableView):
         groups, tensors = plural(len(table.groups), "group"), plural(len(table.listing), "key")
         facts = [groups, tensors]
         if table.filtered:
-            facts = [f"{table.shown_groups} of {groups}", f"{len(table.shown_places()):,} of {tensors}"]
+            facts = [f"{table.shown_groups} of {groups}", f"{table.shown_count:,} of {tensors}"]
         if table.text:
             facts.append(f"/{clip(table.text, 30)}")
         return "  ".join(facts if table.order is Order.FILE else [*facts, f"by {table.order}"])
@@ -220,7 +220,7 @@ class CompareScreen(ViewScreen):
         view = self.views[place]
         self.shown_view.forget()
         self.table.choose(CODE[view.difference] if isinstance(view, _Facet) else None)
-        self.list.go(0, quiet=True)
+        self.list.to_top()
         self.show()
 
     def do_enter(self) -> None:
@@ -229,7 +229,7 @@ class CompareScreen(ViewScreen):
     def search(self, text: str) -> None:
         self.shown_view.forget()
         self.table.search(text)
-        self.list.go(0, quiet=True)
+        self.list.to_top()
         self.show()
 
     def clear_filter(self) -> bool:
@@ -242,7 +242,7 @@ class CompareScreen(ViewScreen):
     def do_order(self) -> None:
         order = ORDERS[(ORDERS.index(self.table.order) + 1) % len(ORDERS)]
         self.table.sort(order)
-        self.list.go(0, quiet=True)
+        self.list.to_top()
         self.show()
         self.status.say(f"sorted by {order}" if order is not Order.FILE else "in the order of the files")
 

@@ -9,7 +9,7 @@ from wmtui.core.groups import Group, common_name
 from wmtui.core.inspection import inspection_table, totals_by_dtype, whole
 from wmtui.core.outline import Node, contents_outline, left_out
 from wmtui.core.side import Side
-from wmtui.core.table import GroupTable
+from wmtui.core.table import TemplateTable
 from wmtui.core.tensor_stats import ScanResult
 from wmtui.ui.text import bytes_text, clip, count_text, plural, safe, shape_text, width
 
@@ -67,7 +67,7 @@ def _content(node: Node) -> str:
     return f"{safe(node.name)}: {clip(content.text, 200)}" + (f" ({clip(inside, 200)}{more})" if inside else "")
 
 
-def _row(table: GroupTable, group: Group) -> tuple[str, ...]:
+def _row(table: TemplateTable, group: Group) -> tuple[str, ...]:
     specs = [table.listing.tensors[place] for place in group.members]
     sizes = [spec.nbytes for spec in specs if spec.nbytes is not None]
     return (

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from wmtui.core.inspection import Total, totals
 from wmtui.core.outline import Node, Outline, contents_outline, left_out, module_outline
 from wmtui.core.side import Side
-from wmtui.core.table import GroupTable, Order
+from wmtui.core.table import Order, TemplateTable
 from wmtui.ui.inspect.views import CLOSED, INDENT, OPEN, TensorView, View
 from wmtui.ui.lines import Part
 from wmtui.ui.text import bytes_text, clip, count_text, plural, shorten, width
@@ -20,7 +20,7 @@ class TreeView(TensorView):
     name = "tree"
     _FEW = 60
 
-    def __init__(self, table: GroupTable) -> None:
+    def __init__(self, table: TemplateTable) -> None:
         super().__init__(table.listing)
         self.table = table
         self._totals: dict[str, Total] = {}
@@ -66,7 +66,7 @@ class TreeView(TensorView):
     def title(self) -> str:
         table = self.table
         shown = plural(len(table.listing), "tensor")
-        facts = [f"{len(table.shown_places()):,} of {shown}" if table.filtered else shown, "by module"]
+        facts = [f"{table.shown_count:,} of {shown}" if table.filtered else shown, "by module"]
         return "  ".join([*facts, f"/{clip(table.text, 30)}"] if table.text else facts)
 
     def empty(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from wmtui.core.inspection import Total, totals_by_dtype, totals_by_module
 from wmtui.core.listing import Listing, TensorSpec
-from wmtui.core.table import GroupTable, Order
+from wmtui.core.table import Order, TemplateTable
 from wmtui.ui.lines import Part
 from wmtui.ui.text import bytes_text, clip, count_text, fit, plural, shape_text, width
 from wmtui.ui.theme import Palette
@@ -133,7 +133,7 @@ class TableView(TensorView):
 
     name = "groups"
 
-    def __init__(self, table: GroupTable) -> None:
+    def __init__(self, table: TemplateTable) -> None:
         super().__init__(table.listing)
         self.table = table
         self.count_cells = max((len(f" x{len(group.members)}") for group in table.groups), default=0)
@@ -151,7 +151,7 @@ class TableView(TensorView):
         else:
             tensors = plural(len(table.listing), "tensor")
             facts = [f"{table.shown_groups} of {plural(len(table.groups), 'group')}"]
-            facts.append(f"{len(table.shown_places()):,} of {tensors}")
+            facts.append(f"{table.shown_count:,} of {tensors}")
         if table.only is not None:
             facts.append("with NaN or infinity")
         if table.text:
