@@ -20,6 +20,8 @@ from wmtui.files.source import Place
 from wmtui.files.writing.elements import Elements, is_row_major, row_major
 
 _OPEN = 32
+_PACKED = ("float4_e2m1fn_x2", "bits1x8", "bits2x4", "bits4x2")
+"""Types of which torch counts whole bytes, each with several elements."""
 _COMPLEX = ("complex32", "complex64", "complex128")
 
 
@@ -59,12 +61,14 @@ def wanted(key: str, op: Operation, place: Place) -> Wanted:
     bits = BITS[place.dtype]
     strides = place.strides if place.strides is not None else row_major(place.shape)
     first_bit = place.storage_offset * bits
+    if (bits % 8 or place.dtype in _PACKED) and (
+        op.permutation is not None or not is_row_major(place.shape, strides) or first_bit % 8
+    ):
+        raise InputError(
+            f"{op.sources[0]!r} is of type {place.dtype}, whose elements share bytes: it cannot be rearranged",
+            "Reject the pair, or convert the tensor first.",
+        )
     if bits % 8:
-        if op.permutation is not None or not is_row_major(place.shape, strides) or first_bit % 8:
-            raise InputError(
-                f"{op.sources[0]!r} is of type {place.dtype}, whose elements share bytes: it cannot be rearranged",
-                "Reject the pair, or convert the tensor first.",
-            )
         nbytes = (prod(place.shape) * bits + 7) // 8
         elements = Elements(first_bit // 8, 1, (nbytes,), (1,))
     else:
