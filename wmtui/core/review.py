@@ -21,6 +21,8 @@ from .view import CODE, PaneView
 
 PROPOSED, AMBIGUOUS = CODE[Status.PROPOSED], CODE[Status.AMBIGUOUS]
 ACCEPTED, UNMATCHED = CODE[Status.ACCEPTED], CODE[Status.UNMATCHED]
+SETTLED_STATUSES = {Status.ACCEPTED, Status.REJECTED, Status.IGNORED}
+SETTLED = {CODE[status] for status in SETTLED_STATUSES}
 BARS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 """Where the confidence bar can stand."""
 
@@ -67,6 +69,7 @@ class Review:
         self.targets = PaneView(
             target, grouping.targets, grouping.of_target, self.session.target_status, self._target_certainty
         )
+        self._above_shown: tuple[list[int], tuple[int, int]] | None = None
         self._tie_of = {target.index[key]: first for first, keys in target.ties.items() for key in keys}
         self._count_all()
 
@@ -95,6 +98,7 @@ class Review:
     def apply(self, decision: Decision) -> Change:
         """Carry a decision out, see :meth:`Session.apply`."""
         change = self.session.apply(decision)
+        self._above_shown = None
         tensors, bar, of_key = self.source.tensors, BARS[self.bar], self.sources.of_key
         for place, old, new in self.sources.update(change.sources):
             self._least.pop(of_key[place], None)
@@ -155,6 +159,7 @@ class Review:
         (self._mismatched.add if wrong else self._mismatched.discard)(place)
 
     def _count_above(self) -> None:
+        self._above_shown = None
         bar, of_key = BARS[self.bar], self.sources.of_key
         self._above = Counter(
             of_key[place]
@@ -205,9 +210,14 @@ class Review:
 
     def above(self) -> tuple[int, int]:
         """How many groups and how many keys the bar would accept, of those that the filter shows."""
-        if self.sources.filtered:
-            places = self.above_places()
-            return len({self.sources.of_key[place] for place in places}), len(places)
+        view = self.sources
+        if view.facet not in (None, Status.PROPOSED):
+            return 0, 0
+        if view.text:
+            if self._above_shown is None or self._above_shown[0] is not view.rows:
+                places = self.above_places()
+                self._above_shown = (view.rows, (len({view.of_key[place] for place in places}), len(places)))
+            return self._above_shown[1]
         counts = [n for n in self._above.values() if n]
         return len(counts), sum(counts)
 
@@ -224,9 +234,11 @@ class Review:
             where = (at + step * n) % count
             row = rows[where]
             if row >= 0:
-                if codes[row] == ACCEPTED or not self.is_open(row):
+                if codes[row] in SETTLED or not self.is_open(row):
                     continue
                 return where
+            if self.sources.group_counts(-1 - row).keys() <= SETTLED_STATUSES:
+                continue
             if any(map(self.is_open, members(row))):
                 return where
         return -1

@@ -13,6 +13,8 @@ from .table import GroupTable, Order
 STATUSES = tuple(Status)
 CODE = {status: code for code, status in enumerate(STATUSES)}
 _WIDTH = len(STATUSES)
+FEW = 16
+"""Changes up to which rows are taken out one by one."""
 
 
 class PaneView(GroupTable):
@@ -86,7 +88,16 @@ class PaneView(GroupTable):
             counts[at + new] += 1
             self._groups_with[new] += counts[at + new] == 1
         if changed and self.facet is not None:
-            self.refresh()
+            shown = CODE[self.facet]
+            if (
+                len(changed) <= FEW
+                and self._shown is not None
+                and not self.text
+                and all(old == shown for _, old, _ in changed)
+            ):
+                self.drop(place for place, _, _ in changed)
+            elif any(shown in (old, new) for _, old, new in changed):
+                self.refresh()
         return changed
 
     def choose_facet(self, facet: Status | None) -> None:

@@ -58,7 +58,7 @@ class Situation:
     undo: bool = True
     redo: bool = True
     proposed: int = 1
-    above: int = 1
+    above: Callable[[], int] = lambda: 1
     filtered: bool = True
     marking: bool = True
     swapping: bool = True
@@ -157,7 +157,7 @@ ACTIONS: tuple[Action[Situation], ...] = (
     Action(
         "accept_above", ("A",), "accept above bar", "Accept all that is shown at or above the bar, after a question.",
         DECIDE,
-        lambda now: _matched(now) or ("" if now.above else "nothing that is shown is at or above the bar: ( lowers it"),
+        lambda now: _matched(now) or ("" if now.above() else "nothing shown is at or above the bar: ( lowers it"),
     ),
     Action("undo", ("u",), "undo", "Take the last decision back.", DECIDE,
            lambda now: "" if now.undo else "nothing to undo"),

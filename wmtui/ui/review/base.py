@@ -87,9 +87,9 @@ class ReviewBase(Screen[None]):
         self.done: list[type[Decision]] = []
         self.undone: list[type[Decision]] = []
         self.swapping: tuple[int, ...] = ()
-        self.searched: SidePane
         self.source_pane = SourcePane(self.review, id="source")
         self.target_pane = TargetPane(self.review, id="target")
+        self.searched: SidePane = self.source_pane
         self.candidates = CandidatesPane(self.review, id="candidates")
         self.header = Header(self.review, (source.name, target.name), id="header")
         self.status = StatusLine(self.review, id="status")
@@ -157,7 +157,7 @@ class ReviewBase(Screen[None]):
             matched=review.matched,
             undo=session.can_undo,
             redo=session.can_redo,
-            above=review.above()[1],
+            above=lambda: review.above()[1],
         )
 
     # ---- showing it
@@ -205,25 +205,46 @@ class ReviewBase(Screen[None]):
 
     # ---- deciding
 
-    def decide(self, decision: Decision, text: str = "") -> None:
-        """Journal a decision, then carry it out, then show it."""
+    def decide(self, decision: Decision, text: str = "", onward: bool = False) -> None:
+        """Journal a decision, then carry it out, then show it.
+
+        Args:
+            onward: go on to the next open key.
+        """
         trouble = ""
         try:
             self.ports.journal.append(decision)
         except WriteError as error:
             trouble = f"not in the journal yet: {error.message}"
-        keep = self.selected_place()
+        before = self.source_pane.selected
         self.review.apply(decision)
         kind = self.remember(decision)
         self.source_pane.mark = None
-        self.source_pane.take_rows(keep)
-        self.target_pane.take_rows(None)
+        self.source_pane.find_row(before)
+        ended = onward and not self.step_on(before)
         self.show()
         verb = VERBS.get(type(decision), "")
         text = text or f"{verb} {plural(self.review.affected(decision), 'key')}; u takes it back"
+        if ended and not trouble:
+            text = "nothing is open any more: S saves" if not self.review.open_keys else f"{text}; no more here"
         self.say(trouble or text, "bad" if trouble else "good")
         if kind is not Accept:
             self.propose_soon()
+
+    def step_on(self, before: int | None) -> bool:
+        """Go to the next open row; hands back whether there is one.
+
+        Args:
+            before: the row that was decided about. A filter may show it no longer, then the next is there already.
+        """
+        pane, review = self.source_pane, self.review
+        row = pane.selected
+        if row != before and row is not None and any(map(review.is_open, review.sources.members(row))):
+            return True
+        at = review.next_open(pane.cursor)
+        if at >= 0:
+            pane.cursor = at
+        return at >= 0
 
     def remember(self, decision: Decision) -> type[Decision]:
         """Note the kind of a decision that was carried out; hands back the kind of what it did, undid or did again."""

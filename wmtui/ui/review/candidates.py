@@ -28,6 +28,7 @@ class CandidatesPane(RowList):
         super().__init__(id=id)
         self.review = review
         self.lead = -1
+        self._asked: object = None
         self.places: Sequence[int] = ()
         self.found: tuple[Candidate, ...] = ()
 
@@ -38,7 +39,12 @@ class CandidatesPane(RowList):
             self.cursor = self.top = 0
         self.lead = lead
         self.places = places
-        self.found = self._distinct(places, lead) if lead >= 0 else ()
+        asked = (self.review.session.proposal, self.review.targets.groups, lead, len(places) > 1)
+        if lead < 0:
+            self.found = ()
+        elif asked != self._asked:
+            self.found = self._distinct(places, lead)
+        self._asked = asked
         self.show()
 
     def _distinct(self, places: Sequence[int], lead: int) -> tuple[Candidate, ...]:

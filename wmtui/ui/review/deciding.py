@@ -35,15 +35,7 @@ class Deciding(Moving):
 
     def carry_out(self, decision: Decision, text: str = "", onward: bool = False) -> None:
         """Carry a decision out and go on."""
-        pane = self.source_pane
-        before = pane.selected
-        self.decide(decision, text)
-        if onward:
-            moved = pane.selected != before  # the filter shows the decided row no longer, the next is there already
-            row = pane.selected
-            if moved and row is not None and any(map(self.review.is_open, self.review.sources.members(row))):
-                return
-            self.to_open(1, quiet=bool(self.review.open_keys))
+        self.decide(decision, text, onward)
 
     def ask_if_many(self, verb: str, make: Callable[[Sequence[int]], Decision], onward: bool) -> None:
         """Carry a decision about the present scope out; one about the whole filter is asked about."""

@@ -72,6 +72,13 @@ class SidePane(RowList):
         rows = self.view.rows
         return rows[self.cursor] if self.cursor < len(rows) else None
 
+    def find_row(self, row: int | None) -> None:
+        """Put the cursor on a row where it is still shown, else leave it where it is; paints nothing."""
+        rows = self.view.rows
+        if not (self.cursor < len(rows) and rows[self.cursor] == row) and row in rows:
+            self.cursor = rows.index(row)
+        self.cursor = max(0, min(self.cursor, len(rows) - 1))
+
     def take_rows(self, keep: int | None) -> None:
         """Follow rows that were made anew: stay on the row, or on what is nearest to it.
 
@@ -79,7 +86,7 @@ class SidePane(RowList):
             keep: a place of the listing to stay on; ``None`` to stay where the cursor is.
         """
         place = self.view.row_of(keep) if keep is not None else -1
-        self.go(place if place >= 0 else self.cursor)
+        self.go(place if place >= 0 else self.cursor, quiet=True)
 
     def count(self) -> int:
         return len(self.view.rows)
