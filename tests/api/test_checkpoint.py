@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from wmtui import extract_state_dict, load_checkpoint_as_dict
+from wmtui import WeightRenamer, extract_state_dict, load_checkpoint_as_dict
 from wmtui.errors import ChoiceError
 
 from .networks import NewModel, OldModel, OldTransformer
@@ -240,7 +240,7 @@ def test_a_cut_file_is_an_error(tmp_path):
 STATE = OldModel().state_dict()
 
 
-@pytest.mark.parametrize(
+NESTED = pytest.mark.parametrize(
     "checkpoint",
     [
         STATE,
@@ -251,11 +251,23 @@ STATE = OldModel().state_dict()
         {"checkpoint": {"inner": {"state_dict": STATE}}},
         {"model": OldModel()},
         {"best": torch.tensor(3.0), "net": STATE},
+        {"mean": torch.zeros(3), "net": STATE},
         {"optimizer_of_the_teacher": STATE},
     ],
 )
+
+
+@NESTED
 def test_the_dictionary_is_found_wherever_it_is(checkpoint):
     assert list(extract_state_dict(checkpoint)) == list(STATE)
+
+
+@NESTED
+def test_the_same_one_is_found_in_a_file(tmp_path, checkpoint):
+    torch.save(checkpoint, tmp_path / "a.pt")
+    renamer = WeightRenamer(tmp_path / "a.pt")
+    assert renamer.list_keys() == list(STATE)
+    assert same(renamer.state_dict, extract_state_dict(checkpoint))
 
 
 def test_it_is_the_dictionary_itself():
