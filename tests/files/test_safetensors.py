@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from tests.files.hostile import BROKEN_HEADERS, write_safetensors
 from tests.files.reading import rows, side
 from wmtui.core.side import SideSpec
 from wmtui.errors import FormatError, KeyMissingError, UnsafeError
 from wmtui.files.open import open_side
 from wmtui.files.safetensors_header import MAX_HEADER, MAX_TENSORS, read_header
-
-
-def entry(dtype: str = "F32", shape: object = (2,), begin: object = 0, end: object = 8) -> dict[str, object]:
-    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
-
-
-def write(path: Path, header: object, data: bytes = bytes(8)) -> Path:
-    """A file with this header (an object for JSON, or bytes as they are) and these data."""
-    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
-    path.write_bytes(len(raw).to_bytes(8, "little") + raw + data)
-    return path
-
 
 DTYPES = [
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
@@ -59,47 +45,10 @@ def test_places_are_the_bytes_of_the_tensors(tmp_path):
         source.place("c")
 
 
-BROKEN = {
-    "no header": (b"", "does not begin with"),
-    "not json": (b"{nonsense", "no JSON"),
-    "not an object": (b"[1, 2]", "does not begin with"),
-    "not utf-8": (b'{"\xff": 1}', "no JSON"),
-    "white space first": (b" {}", "does not begin with"),
-    "text after it": (b"{} x", "no JSON"),
-    "deep": (b'{"a":' + b"[" * 100_000, "no JSON|breaks the format"),
-    "tensor is a list": ({"a": []}, "breaks the format"),
-    "no type": ({"a": {"shape": [2], "data_offsets": [0, 8]}}, "unknown type"),
-    "unknown type": ({"a": entry("F128")}, "unknown type 'F128'"),
-    "type is a number": ({"a": {"dtype": 3, "shape": [2], "data_offsets": [0, 8]}}, "breaks the format"),
-    "no shape": ({"a": {"dtype": "F32", "data_offsets": [0, 8]}}, "takes 4 bytes by its shape and 8"),
-    "shape of text": ({"a": entry(shape=["2"])}, "breaks the format"),
-    "negative length": ({"a": entry(shape=[-2, -1])}, "negative or too large"),
-    "too large": ({"a": entry(shape=[1 << 40, 1 << 40])}, "negative or too large"),
-    "fraction": ({"a": entry(shape=[2.5])}, "breaks the format"),
-    "no offsets": ({"a": {"dtype": "F32", "shape": [2]}}, "no data_offsets"),
-    "one offset": ({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0]}}, "breaks the format"),
-    "three offsets": ({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8, 9]}}, "breaks the format"),
-    "negative offset": ({"a": entry(begin=-8, end=0)}, "negative"),
-    "backwards": ({"a": entry(begin=8, end=0)}, "end before they begin"),
-    "beyond the end": ({"a": entry(shape=[4], end=16)}, "beyond the end"),
-    "wrong size": ({"a": entry(shape=[3])}, "takes 12 bytes by its shape and 8"),
-    "half a byte": ({"a": entry("F4", shape=[3], end=2)}, "whole bytes"),
-    "overlap": ({"a": entry(), "b": entry(shape=[1], begin=4, end=8)}, "overlap"),
-    "gap": ({"a": entry(shape=[1], begin=4, end=8)}, "gap"),
-    "bytes left over": ({"a": entry(shape=[1], end=4)}, "belong to no tensor"),
-    "key twice": (
-        b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}',
-        "stands twice",
-    ),
-    "metadata of numbers": ({"__metadata__": {"a": 1}, "a": entry()}, "breaks the format"),
-    "metadata is text": ({"__metadata__": "x", "a": entry()}, "breaks the format"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("name", BROKEN_HEADERS)
 def test_each_rule_of_the_format_is_an_error_of_its_own(tmp_path, name):
-    header, message = BROKEN[name]
-    path = write(tmp_path / "w.safetensors", header)
+    header, message = BROKEN_HEADERS[name]
+    path = write_safetensors(tmp_path / "w.safetensors", header)
     with pytest.raises(FormatError, match=message) as caught:
         read_header(path)
     assert str(path) in caught.value.message
@@ -122,12 +71,12 @@ def test_a_header_longer_than_the_file_or_than_any_is_refused(tmp_path):
 def test_more_tensors_than_any_model_has_are_refused(tmp_path):
     raw = b"{" + b",".join(b'"%d":{}' % i for i in range(MAX_TENSORS + 1)) + b"}"
     with pytest.raises(UnsafeError, match="more entries"):
-        read_header(write(tmp_path / "w.safetensors", raw))
+        read_header(write_safetensors(tmp_path / "w.safetensors", raw))
 
 
 def test_a_file_without_tensors_is_refused(tmp_path):
     with pytest.raises(FormatError, match="holds no tensors"):
-        side(write(tmp_path / "w.safetensors", {"__metadata__": {"a": "b"}}, b""))
+        side(write_safetensors(tmp_path / "w.safetensors", {"__metadata__": {"a": "b"}}, b""))
 
 
 def test_odd_names_scalars_and_empty_tensors_are_listed_as_they_are(tmp_path):

@@ -197,7 +197,8 @@ def _call(factory: Any, spec: SideSpec) -> nn.Module:
     if isinstance(factory, nn.Module):
         return factory
     if not callable(factory):
-        raise ModelError(f"{spec.location} is no model but of type {type(factory).__name__}", "name a class or a function")
+        kind = type(factory).__name__
+        raise ModelError(f"{spec.location} is no model but of type {kind}", "name a class or a function")
     with redirect_stdout(sys.stderr):
         made = factory(**spec.args)
     if not isinstance(made, nn.Module):

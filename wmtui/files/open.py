@@ -171,7 +171,12 @@ def _open_shards(path: Path, index: ShardIndex, name: str, spec: SideSpec, progr
     contents = Content(
         "dict", f"{index.path.name}", tuple((key, Content("value", str(v)[:200])) for key, v in index.metadata.items())
     )
-    if all(_kind(shard) == "safetensors" for shard in shards):
+    kinds = {_kind(shard): shard for shard in shards}
+    if "json" in kinds:
+        raise FormatError(
+            f"{index.path} names {kinds['json'].name}, which is no checkpoint", "download the index again"
+        )
+    if "torch" not in kinds:
         headers = []
         for done, shard in enumerate(shards):
             progress(Progress(f"reading {shard.name}", done, len(shards)))

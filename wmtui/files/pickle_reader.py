@@ -12,7 +12,7 @@ from wmtui.errors import FormatError, UnsafeError
 from wmtui.files.pickle_graph import NO_STATE, Bag, Call, Global, Graph, Node, Persistent, Table
 from wmtui.files.quiet_gc import no_garbage_collection
 
-MAX_STEPS = 40_000_000
+MAX_STEPS = 16_000_000
 MAX_STACK = 4_000_000
 UNIT = 32
 """Bytes that one unit of room stands for."""
@@ -173,6 +173,21 @@ class _Reader:
                     raise struct.error
                 push(str(data[pos - length : pos], "utf-8", "surrogatepass"))
                 room -= 2 + (length >> 5)
+            elif op == 0x7D:  # EMPTY_DICT
+                push(Table())
+                room -= 5
+            elif op == 0x5D:  # EMPTY_LIST
+                push([])
+                room -= 3
+            elif op == 0x4E:  # NONE
+                push(None)
+            elif op == 0x88:  # NEWTRUE
+                push(True)
+            elif op == 0x30:  # POP
+                if marks and marks[-1] == len(stack):
+                    marks.pop()
+                else:
+                    stack.pop()
             elif op == 0x2E:  # STOP
                 self.pos = pos
                 named = tuple(self.globals.values())
@@ -340,7 +355,7 @@ class _Reader:
         self.make("inst", func, tuple(args))
 
     def table(self, values: list[Node]) -> None:
-        self.room -= 4
+        self.room -= 5
         self.stack.append(Table())
         self.set_items(values)
 
@@ -369,12 +384,6 @@ class _Reader:
     def unsupported(self) -> None:
         raise self.broken("uses extension codes or buffers outside of the file, which no checkpoint does")
 
-    def pop(self) -> None:
-        if self.marks and self.marks[-1] == len(self.stack):
-            self.marks.pop()
-        else:
-            self.stack.pop()
-
 
 def _others() -> dict[int, Callable[[_Reader], object]]:
     """All opcodes but the frequent ones, which `_Reader.run` carries out itself."""
@@ -395,11 +404,9 @@ def _others() -> dict[int, Callable[[_Reader], object]]:
         b"\x92": _Reader.newobj_ex,
         b"i": _Reader.inst,
         b"o": _Reader.obj,
-        b"}": lambda r: r.table([]),
         b"d": popped(_Reader.table),
         b"u": popped(_Reader.set_items),
         b"s": lambda r: r.set_items([r.stack.pop(), r.stack.pop()][::-1]),
-        b"]": lambda r: r.list_([]),
         b"l": popped(_Reader.list_),
         b"e": popped(_Reader.append),
         b"a": lambda r: r.append([r.stack.pop()]),
@@ -408,8 +415,6 @@ def _others() -> dict[int, Callable[[_Reader], object]]:
         b"\x91": popped(lambda r, values: r.bag("frozenset", values)),
         b"\x96": lambda r: r.bag("bytearray", [r.take(r.number(8))]),
         b"P": _Reader.persistent_line,
-        b"N": lambda r: r.stack.append(None),
-        b"\x88": lambda r: r.stack.append(True),
         b"G": push(lambda r: cast(float, _double(r.take(8))[0])),
         b"F": push(lambda r: float(r.line())),
         b"I": _Reader.int_line,
@@ -424,7 +429,6 @@ def _others() -> dict[int, Callable[[_Reader], object]]:
         b"C": push(lambda r: r.take(r.number(1))),
         b"B": push(lambda r: r.take(r.number(4))),
         b"\x8e": push(lambda r: r.take(r.number(8))),
-        b"0": _Reader.pop,
         b"1": _Reader.popmark,
         b"2": push(lambda r: r.stack[-1]),
         b"g": push(_Reader.recall_line),

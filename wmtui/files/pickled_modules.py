@@ -11,7 +11,7 @@ from wmtui.files.pickle_graph import Bag, Call, Node, dict_items, path_of, strin
 from wmtui.files.torch_tensors import class_name, tensor_of
 
 MAX_DEPTH = 400
-MAX_KEYS = 1_000_000
+MAX_KEYS = 500_000
 MAX_TEXT = 100_000_000
 """Characters of all prefixes together."""
 
