@@ -13,6 +13,7 @@ from wmtui.ui.text import (
     bar,
     bytes_text,
     clip,
+    clip_start,
     count_text,
     fit,
     number_text,
@@ -78,6 +79,7 @@ def test_shortened_names_fit_and_padded_ones_fill(name, cells):
     assert width(fit(name, max(cells, 0))) == max(cells, 0)
     assert width(fit(name, max(cells, 0), "right")) == max(cells, 0)
     assert width(clip(name, cells)) <= max(cells, 0)
+    assert width(clip_start(name, cells)) <= max(cells, 0)
 
 
 @settings(max_examples=200)
@@ -113,6 +115,15 @@ def test_the_telling_part_stays(name, cells, shown):
 @given(st.integers(0, 999), st.integers(22, 47))
 def test_the_number_of_the_layer_stays_visible(number, cells):
     assert str(number) in shorten(f"model.encoder.layers.{number}.self_attn.q_proj.weight", cells)
+
+
+def test_prose_is_cut_at_its_end_and_typed_text_at_its_start():
+    assert (clip("abcdef", 4), clip_start("abcdef", 4), clip("ab", 4), clip_start("模型x", 4)) == (
+        "abc…",
+        "…def",
+        "ab",
+        "…型x",
+    )
 
 
 def test_very_long_names_are_cut_too():

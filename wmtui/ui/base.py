@@ -6,14 +6,31 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 
+from .actions import Action
 from .terminal import Terminal, read_terminal
 from .theme import dress
 
+if TYPE_CHECKING:
+    from textual.command import Provider
+
 INTERRUPTED = 130
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGTERM") if hasattr(signal, name))
+
+
+def palette_of(actions: Sequence[Action[Any]]) -> Callable[[], type[Provider]]:
+    """The palette's provider for actions, loaded when the palette is opened."""
+
+    def provider() -> type[Provider]:
+        from wmtui.ui.review.palette import ActionProvider
+
+        return type("Actions", (ActionProvider,), {"offered": actions})
+
+    return provider
 
 
 class TerminalApp(App[None]):

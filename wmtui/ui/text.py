@@ -136,6 +136,14 @@ def clip(text: str, cells: int) -> str:
     return _first(shown, cells - 1) + ELLIPSIS if cells > 0 else ""
 
 
+def clip_start(text: str, cells: int) -> str:
+    """Text made safe and cut at its start to at most ``cells`` cells."""
+    shown = safe(text)
+    if width(shown) <= cells:
+        return shown
+    return ELLIPSIS + _last(shown, cells - 1) if cells > 0 else ""
+
+
 def _first(text: str, cells: int) -> str:
     """The longest beginning that takes at most ``cells`` cells."""
     if text.isascii():

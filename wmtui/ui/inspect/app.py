@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
-
-from textual.command import Provider
+from typing import TYPE_CHECKING, ClassVar
 
 from wmtui.core.inspection import inspection_table
 from wmtui.core.ports import DescribePort, ScanPort
@@ -14,7 +12,7 @@ from wmtui.core.side import Side
 from wmtui.core.table import Order
 from wmtui.core.tensor_stats import ScanResult, TensorStats
 from wmtui.ui.actions import bindings
-from wmtui.ui.base import TerminalApp
+from wmtui.ui.base import TerminalApp, palette_of
 from wmtui.ui.inspect.actions import ACTIONS, Situation
 from wmtui.ui.inspect.bars import Heading
 from wmtui.ui.inspect.choose import WeightsChooser
@@ -22,9 +20,11 @@ from wmtui.ui.inspect.plain import side_facts
 from wmtui.ui.inspect.screen import ViewScreen
 from wmtui.ui.inspect.trees import ContentsView, TreeView
 from wmtui.ui.inspect.views import ORDERS, TableView, TensorView, TiesView, TotalsView
-from wmtui.ui.review.palette import ActionProvider
 from wmtui.ui.terminal import Terminal
 from wmtui.ui.text import bytes_text, plural
+
+if TYPE_CHECKING:
+    from textual.command import Provider
 
 BAD = 1
 """The table's code for tensors with NaN or infinity."""
@@ -142,6 +142,10 @@ class InspectScreen(ViewScreen):
 
     # ---- finding
 
+    @property
+    def search_text(self) -> str:
+        return self.table.text
+
     def search(self, text: str) -> None:
         if not isinstance(self.view, TableView | TreeView):
             self.take_view(0)
@@ -156,9 +160,9 @@ class InspectScreen(ViewScreen):
         self.list.to_top()
         self.show()
 
-    def clear_filter(self) -> bool:
+    def clear_filter(self) -> None:
         if not self.table.filtered:
-            return False
+            return
         places = self.places
         self.table.search("")
         self.table.choose(None)
@@ -166,7 +170,6 @@ class InspectScreen(ViewScreen):
         if places and self.view is self.table_view:
             self.list.reveal(self.table.row_of(places[0]))
             self.look()
-        return True
 
     def do_order(self) -> None:
         text = self.view.text_of(self.list.cursor) if self.view.count() else ""
@@ -245,12 +248,6 @@ def _what(nan: int, inf: int) -> str:
     return "  ".join([*found, f"{inf:,} infinite"] if inf else found)
 
 
-class InspectProvider(ActionProvider):
-    """The inspector's actions by name."""
-
-    offered = ACTIONS
-
-
 class InspectApp(TerminalApp):
     """Look into a file; ``run()`` it, then ``return_code`` is the exit status.
 
@@ -261,7 +258,7 @@ class InspectApp(TerminalApp):
         terminal: what the terminal can do; read off the environment where it is not given.
     """
 
-    COMMANDS: ClassVar[set[type[Provider]]] = {InspectProvider}  # type: ignore[assignment]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {palette_of(ACTIONS)}
 
     def __init__(
         self,

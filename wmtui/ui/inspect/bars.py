@@ -12,6 +12,7 @@ from textual.strip import Strip
 from wmtui.ui.actions import Action
 from wmtui.ui.inspect.views import View
 from wmtui.ui.lines import Lines, Part, RowList, paint
+from wmtui.ui.searchline import SearchLine
 from wmtui.ui.text import bar, clip, shorten, width
 from wmtui.ui.theme import Palette
 
@@ -108,8 +109,8 @@ class ViewList(RowList):
         return self.view.empty()
 
 
-class Status(Lines):
-    """What happened last, or how far the work in the background has come."""
+class Status(SearchLine):
+    """What happened last, or how far the work in the background has come; while a search is typed, its text."""
 
     DEFAULT_CSS = "Status { height: 1; padding: 0 1; }"
 
@@ -130,6 +131,8 @@ class Status(Lines):
         self.show()
 
     def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
+        if self.typed is not None:
+            return [self.search_strip(cells)]
         progress = "" if self.share is None else f"{bar(self.share, 20)} {self.share:>4.0%}  "
         return [paint([(progress, self.looks.accent), (clip(self.text, cells), self.style(self.looks))], cells)]
 

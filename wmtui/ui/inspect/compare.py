@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
-
-from textual.command import Provider
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from wmtui.core.comparison import CODE, DIFFERENCES, Comparison, Difference, compare_values
 from wmtui.core.ports import CancelledCall, DescribePort, ProgressCall
 from wmtui.core.side import Side
 from wmtui.core.table import Order
 from wmtui.ui.actions import KEEP, MOVE, Action, bindings
-from wmtui.ui.base import TerminalApp
+from wmtui.ui.base import TerminalApp, palette_of
 from wmtui.ui.inspect.actions import ACTIONS as INSPECT_ACTIONS
 from wmtui.ui.inspect.actions import LOOK, Situation
 from wmtui.ui.inspect.bars import Heading
@@ -21,10 +19,12 @@ from wmtui.ui.inspect.plain import shape_and_dtype
 from wmtui.ui.inspect.screen import ViewScreen
 from wmtui.ui.inspect.views import ORDERS, TableView, View
 from wmtui.ui.lines import Part
-from wmtui.ui.review.palette import ActionProvider
 from wmtui.ui.terminal import Terminal
 from wmtui.ui.text import bytes_text, clip, fit, plural, width
 from wmtui.ui.theme import Palette
+
+if TYPE_CHECKING:
+    from textual.command import Provider
 
 SIGNS = {
     Difference.HERE: ("<", "only here"),
@@ -226,18 +226,20 @@ class CompareScreen(ViewScreen):
     def do_enter(self) -> None:
         self.move(self.view.toggle(self.list.cursor, None))
 
+    @property
+    def search_text(self) -> str:
+        return self.table.text
+
     def search(self, text: str) -> None:
         self.shown_view.forget()
         self.table.search(text)
         self.list.to_top()
         self.show()
 
-    def clear_filter(self) -> bool:
-        if not self.table.filtered:
-            return False
-        self.table.search("")
-        self.take_view(0)
-        return True
+    def clear_filter(self) -> None:
+        if self.table.filtered:
+            self.table.search("")
+            self.take_view(0)
 
     def do_order(self) -> None:
         order = ORDERS[(ORDERS.index(self.table.order) + 1) % len(ORDERS)]
@@ -274,12 +276,6 @@ class CompareScreen(ViewScreen):
         )
 
 
-class CompareProvider(ActionProvider):
-    """The comparison's actions by name."""
-
-    offered = ACTIONS
-
-
 class CompareApp(TerminalApp):
     """Compare two files; ``run()`` it, then ``return_code`` is the exit status.
 
@@ -290,7 +286,7 @@ class CompareApp(TerminalApp):
         terminal: what the terminal can do; read off the environment where it is not given.
     """
 
-    COMMANDS: ClassVar[set[type[Provider]]] = {CompareProvider}  # type: ignore[assignment]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {palette_of(ACTIONS)}
 
     def __init__(
         self,

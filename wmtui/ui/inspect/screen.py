@@ -11,7 +11,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from wmtui.core.listing import Listing
@@ -22,6 +21,7 @@ from wmtui.ui.inspect.bars import Footer, Heading, Status, ViewList
 from wmtui.ui.inspect.details import Details
 from wmtui.ui.inspect.views import View
 from wmtui.ui.lines import RowList
+from wmtui.ui.searchline import SearchLine
 from wmtui.ui.theme import palette
 from wmtui.ui.windows import PageWindow, key_lines
 
@@ -50,9 +50,6 @@ class ViewScreen(Screen[None]):
     hinted: ClassVar[Sequence[str]] = ()
     DEFAULT_CSS = """
     ViewScreen { layout: vertical; overflow: hidden; }
-    ViewScreen #search { display: none; height: 1; border: none; padding: 0 1; }
-    ViewScreen.searching #search { display: block; }
-    ViewScreen.searching #status { display: none; }
     ViewScreen.tall Details { height: 9; }
     """
 
@@ -93,7 +90,6 @@ class ViewScreen(Screen[None]):
         yield self.heading
         yield self.list
         yield self.details
-        yield Input(id="search", placeholder="words of a key, shape:768x, dtype:bf16", compact=True)
         yield self.status
         yield self.footer
 
@@ -262,42 +258,36 @@ class ViewScreen(Screen[None]):
         self.show()
 
     def do_search(self) -> None:
-        box = self.query_one("#search", Input)
-        self.add_class("searching")
-        box.focus()
+        self.status.type(self.search_text)
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        if self.has_class("searching"):
-            self.search(event.value)
+    def on_search_line_typed(self, event: SearchLine.Typed) -> None:
+        self.search(event.value)
 
-    def on_input_submitted(self) -> None:
-        self.end_search()
-
-    def end_search(self) -> None:
-        """Back to the list, with what was found."""
-        self.remove_class("searching")
+    def on_search_line_done(self, event: SearchLine.Done) -> None:
+        self.status.end()
         self.list.focus()
-        self.show()
+        if event.given_up:
+            self.search("")
+
+    @property
+    def search_text(self) -> str:
+        """What was searched for."""
+        raise NotImplementedError
 
     def search(self, text: str) -> None:
         """Show only what the text finds."""
         raise NotImplementedError
 
-    def clear_filter(self) -> bool:
-        """Show everything again; whether something was left out."""
+    def clear_filter(self) -> None:
+        """Show everything again."""
         raise NotImplementedError
 
     def do_escape(self) -> None:
         """Take back what was begun or narrowed last."""
-        box = self.query_one("#search", Input)
-        if self.has_class("searching"):
-            box.value = ""
-            self.search("")
-            self.end_search()
-        elif self.working:
+        if self.working:
             self.stop()
-        elif self.clear_filter():
-            box.value = ""
+        else:
+            self.clear_filter()
 
     def do_copy(self) -> None:
         text = self.view.text_of(self.list.cursor)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
@@ -16,11 +15,11 @@ from wmtui.core.view import PaneView
 from wmtui.ui.actions import BY_ID
 from wmtui.ui.lines import Lines, Part, paint
 from wmtui.ui.review.panes import GLYPHS, percent
-from wmtui.ui.text import bar, clip, plural, safe, shorten, width
+from wmtui.ui.searchline import SearchLine
+from wmtui.ui.text import bar, clip, plural, shorten, width
 
 Tone = Literal["plain", "good", "warn", "bad"]
 FACETS: tuple[Status | None, ...] = (None, *Status)
-SEARCH_HELP = "words, shape:768x, dtype:bf16   Enter keep   Esc clear"
 WORDY = 90
 """Cells from which statuses that no key has are listed too."""
 SCOPES = {Scope.KEY: "row", Scope.GROUP: "group", Scope.FILTER: "all shown"}
@@ -109,22 +108,8 @@ class Header(Lines):
                 self.post_message(self.Picked(facet))
 
 
-class StatusLine(Lines):
+class StatusLine(SearchLine):
     """What happened last, and what a decision would be about; while a search is typed, its text."""
-
-    class Typed(Message):
-        """The text of the search is another."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.value = text
-
-    class Done(Message):
-        """The search is typed, or given up."""
-
-        def __init__(self, given_up: bool) -> None:
-            super().__init__()
-            self.given_up = given_up
 
     DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; }"
 
@@ -136,51 +121,6 @@ class StatusLine(Lines):
         self.note = ""
         self.text = ""
         self.tone: Tone = "plain"
-        self.typed: str | None = None
-
-    def type(self, text: str) -> None:
-        """Take the keys for a search that begins with a text."""
-        self.typed = text
-        self.can_focus = True
-        self.focus()
-        self.show()
-
-    def end(self) -> None:
-        """Leave the keys to the screen again."""
-        self.typed = None
-        self.can_focus = False
-        self.show()
-
-    async def _on_key(self, event: events.Key) -> None:
-        if self.typed is None or event.key in ("ctrl+q", "ctrl+c"):
-            return
-        event.stop()
-        event.prevent_default()
-        if event.key in ("enter", "escape", "tab", "up", "down"):
-            self.post_message(self.Done(given_up=event.key == "escape"))
-            return
-        text = self.typed
-        if event.key in ("backspace", "ctrl+h"):
-            text = text[:-1]
-        elif event.key == "ctrl+w":
-            text = text.rstrip().rpartition(" ")[0]
-        elif event.key == "ctrl+u":
-            text = ""
-        elif event.is_printable and event.character is not None:
-            text += event.character
-        self.change(text)
-
-    def _on_paste(self, event: events.Paste) -> None:
-        if self.typed is not None:
-            event.stop()
-            self.change(self.typed + event.text.partition("\n")[0].rstrip("\r"))
-
-    def change(self, text: str) -> None:
-        """Take another text for the search."""
-        if text != self.typed:
-            self.typed = text
-            self.show()
-            self.post_message(self.Typed(text))
 
     def say(self, text: str, tone: Tone = "plain") -> None:
         """Show a message until the next."""
@@ -190,11 +130,7 @@ class StatusLine(Lines):
     def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
         looks, review = self.looks, self.review
         if self.typed is not None:
-            room = cells - len(SEARCH_HELP) - 4
-            shown = safe(self.typed)[-max(0, room - 2) :]
-            gap = " " * max(1, cells - 2 - width(shown) - len(SEARCH_HELP))
-            return [paint([("/", looks.accent), (shown, None), (" ", Style(reverse=True)), (gap, None),
-                           (SEARCH_HELP, looks.muted)], cells)]  # fmt: skip
+            return [self.search_strip(cells)]
         about = self.note or f"{SCOPES[self.scope]}: {plural(self.places, 'key')}"
         right = f"{about}"
         if review.matched:

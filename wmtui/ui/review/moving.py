@@ -5,9 +5,10 @@ from __future__ import annotations
 from wmtui.core.review import BARS, Scope
 from wmtui.core.session import Status
 from wmtui.core.table import Order
-from wmtui.ui.review.bars import FACETS, Header, StatusLine
+from wmtui.ui.review.bars import FACETS, Header
 from wmtui.ui.review.base import ReviewBase
 from wmtui.ui.review.panes import SidePane, percent
+from wmtui.ui.searchline import SearchLine
 from wmtui.ui.text import plural
 
 ORDERS = (Order.FILE, Order.CERTAINTY, Order.NAME, Order.SIZE)
@@ -174,7 +175,7 @@ class Moving(ReviewBase):
         self.searched = self.side_pane
         self.status.type(self.searched.view.text)
 
-    def on_status_line_typed(self, event: StatusLine.Typed) -> None:
+    def on_search_line_typed(self, event: SearchLine.Typed) -> None:
         self.find(event.value)
 
     def find(self, text: str) -> None:
@@ -186,7 +187,7 @@ class Moving(ReviewBase):
         pane.take_rows(keep)
         self.show()
 
-    def on_status_line_done(self, event: StatusLine.Done) -> None:
+    def on_search_line_done(self, event: SearchLine.Done) -> None:
         self.status.end()
         self.searched.focus()
         self.find("" if event.given_up else self.searched.view.text)
