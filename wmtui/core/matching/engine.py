@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from wmtui.core.listing import Listing
 from wmtui.core.match_options import MatchOptions
 from wmtui.core.matching.explain import Explainer
-from wmtui.core.matching.given import Given, sort_out, unit_pairs
+from wmtui.core.matching.given import NO_CONSTRAINTS, Constraints, Given, marks, sort_out, unit_pairs, violated
 from wmtui.core.matching.rescue import rescue
-from wmtui.core.matching.rules import make_rules
+from wmtui.core.matching.rules import make_rules, split_key
 from wmtui.core.matching.scopes import LEAST_CONFIDENCE, Solution, Solver
 from wmtui.core.matching.state import State, Switches
 from wmtui.core.matching.tree import Tree
 from wmtui.core.proposal import Facts, Fusion, Pair, Proposal, Transform
 
 _TIE = 1e-6
+_MOST_ATTEMPTS = 3
+_CONFIRMED = 0.3
 Progress = Callable[[str, float], None]
 
 
@@ -40,35 +42,54 @@ class Engine:
         self._source, self._target = source, target
         self._options = options
         self._progress = progress or (lambda _stage, _share: None)
-        self._progress("reading names and shapes", 0.0)
+        self._cancelled = cancelled
+        self._switches = switches
+        self._ordered = all(spec.order is not None for side in (source, target) for spec in side)
         self.given: Given = sort_out(source, target, facts)
-        ordered = all(spec.order is not None for side in (source, target) for spec in side) and len(source) > 0
-        tree_a = Tree(self.given.source, self.given.marks_source, by_order=ordered)
-        tree_b = Tree(self.given.target, self.given.marks_target, by_order=ordered)
-        partners, refused = unit_pairs(self.given, tree_a, tree_b)
+        self.state = self._prepare(NO_CONSTRAINTS)
+
+    def _prepare(self, constraints: Constraints) -> State:
+        """Trees and shared state under the given constraints."""
+        self._progress("reading names and shapes", 0.0)
+        marks_a, marks_b = marks(self.given, constraints)
+        tree_a = Tree(self.given.source, marks_a, by_order=self._ordered)
+        tree_b = Tree(self.given.target, marks_b, by_order=self._ordered)
+        partners, refused = unit_pairs(constraints, tree_a, tree_b)
         self._progress("comparing shapes", 0.25)
-        self.state = State(
+        state = State(
             tree_a,
             tree_b,
-            allow_transforms=options.allow_transforms,
-            switches=switches,
+            allow_transforms=self._options.allow_transforms,
+            switches=self._switches,
             partners=partners,
             refused=refused,
-            cancelled=cancelled,
+            cancelled=self._cancelled,
         )
-        self.state.check()
+        state.check()
+        return state
 
     def propose(self) -> Proposal:
-        """The proposal; its candidates are computed from this engine when asked for."""
-        self._progress("pairing blocks and roles", 0.35)
-        solver = Solver(self.state)
-        solution = solver.run()
-        self._progress("writing pairs", 0.75)
-        pairs, ambiguous = self._pairs(solver, solution)
-        fusions = tuple(self._fusions(solution))
-        if self.state.switches.rescue:
-            self._rescue(solution, pairs, ambiguous, fusions)
+        """The proposal; its candidates are computed from this engine when asked for.
+
+        Facts that the solution comes to by itself cost nothing; it is solved anew under those that it goes against.
+        """
+        constraints = NO_CONSTRAINTS
+        for attempt in range(_MOST_ATTEMPTS):
+            self._progress("pairing blocks and roles", 0.35)
+            solver = Solver(self.state)
+            solution = solver.run()
+            self._progress("writing pairs", 0.75)
+            pairs, ambiguous = self._pairs(solver, solution)
+            fusions = tuple(self._fusions(solution))
+            if self.state.switches.rescue:
+                self._rescue(solution, pairs, ambiguous, fusions)
+            told = violated(self.given, {key: pair.target for key, pair in pairs.items()}, constraints)
+            if told == constraints or attempt == _MOST_ATTEMPTS - 1:
+                break
+            constraints = told
+            self.state = self._prepare(constraints)
         self._stand_by_facts(pairs, ambiguous)
+        fusions = tuple(f for f in fusions if not pairs.keys() & set(f.sources))
         ordered = {spec.key: pairs[spec.key] for spec in self._source if spec.key in pairs}
         self._progress("finding rules", 0.9)
         rules, counts = make_rules(ordered.values())
@@ -148,15 +169,19 @@ class Engine:
             pairs[source] = Pair(source, target, found.confidence)
 
     def _stand_by_facts(self, pairs: dict[str, Pair], ambiguous: dict[str, tuple[str, ...]]) -> None:
-        """Set the user's pairs, and take out what contradicts them or was refused."""
+        """Set the user's pairs, take out what contradicts them or was refused, trust what they confirm elsewhere."""
         given = self.given
         if not given.pairs and not given.refused:
             return
         decided = set(given.pairs.values())
+        confirmed = {(split_key(s)[0], split_key(t)[0]) for s, t in given.pairs.items()}
         for source, pair in list(pairs.items()):
             fact = given.pairs.get(source)
             if (fact is None and pair.target in decided) or (source, pair.target) in given.refused:
                 del pairs[source]
+            elif fact is None and (split_key(source)[0], split_key(pair.target)[0]) in confirmed:
+                doubt = _CONFIRMED * (1 - pair.confidence)
+                pairs[source] = Pair(source, pair.target, 1 - doubt, pair.transform)
         for source, target in given.pairs.items():
             transform = pairs[source].transform if source in pairs and pairs[source].target == target else None
             if transform is None:

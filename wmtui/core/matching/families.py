@@ -6,6 +6,7 @@ are aligned by order-preserving dynamic programming over the likeness of their m
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -58,7 +59,8 @@ class Families:
         self._source = source
         self._target = target
         self._names = names
-        self._facts = facts
+        self._facts = sorted(facts)
+        self._here: list[tuple[int, int]] = []
         self._bags: dict[tuple[int, int], Counter[int]] = {}
         self._alignments = 0
         self._likeness: dict[tuple[int, int], tuple[float, int]] = {}
@@ -93,30 +95,24 @@ class Families:
 
     # -- alignment of two families ---------------------------------------------------------------------------------
 
-    def _fact_bonus(self, ours: list[Node], theirs: list[Node]) -> Floats | None:
-        """What the user's pairs add to each pair of blocks, and take from the others; None where there are none."""
-        if not self._facts:
-            return None
-        bonus: Floats = np.zeros((len(ours), len(theirs)))
-        place_a = {unit: k for k, node in enumerate(ours) for unit in range(node.lo, node.hi)}
-        place_b = {unit: k for k, node in enumerate(theirs) for unit in range(node.lo, node.hi)}
-        for i, j in self._facts:
-            a, b = place_a.get(i), place_b.get(j)
-            if a is not None and b is not None:
-                bonus[a, :] -= _FACT_GAIN
-                bonus[:, b] -= _FACT_GAIN
-                bonus[a, b] += 3 * _FACT_GAIN
-        return bonus if bonus.any() else None
+    def _fact_cells(self, ours: list[Node], theirs: list[Node]) -> set[tuple[int, int]]:
+        """The pairs of members that the user's pairs speak for."""
+        if not self._here:
+            return set()
+        of_a, of_b = _Members(ours), _Members(theirs)
+        cells = {(of_a.holding(i), of_b.holding(j)) for i, j in self._here}
+        return {(a, b) for a, b in cells if a >= 0 and b >= 0}
 
     def align(self, ours: list[Node], theirs: list[Node]) -> tuple[list[Block], float]:
         """The best order-preserving pairs of two families' members, and their gain in units."""
-        bonus = self._fact_bonus(ours, theirs)
-        if bonus is None:
-            if len(ours) == len(theirs) and all(a.bag == b.bag for a, b in zip(ours, theirs, strict=True)):
-                pairs = [Block(a, b, 1.0) for a, b in zip(ours, theirs, strict=True)]
-                return pairs, float(sum(a.size for a in ours))
-            if len(ours) * len(theirs) > _MOST_CELLS:
-                return self._align_by_bag(ours, theirs)
+        decided = self._fact_cells(ours, theirs)
+        gain = sum(_FACT_GAIN * ours[a].size for a, _ in decided)
+        straight = len(ours) == len(theirs) and all(a == b for a, b in decided)
+        if straight and all(a.bag == b.bag for a, b in zip(ours, theirs, strict=True)):
+            pairs = [Block(a, b, 1.0) for a, b in zip(ours, theirs, strict=True)]
+            return pairs, float(sum(a.size for a in ours)) + gain
+        if len(ours) * len(theirs) > _MOST_CELLS:
+            return self._align_by_bag(ours, theirs)
         weights: Floats = np.zeros((len(ours), len(theirs)))
         quality: Floats = np.zeros((len(ours), len(theirs)))
         by_bag_a, by_bag_b = _places_by_bag(ours), _places_by_bag(theirs)
@@ -129,8 +125,10 @@ class Families:
                     quality[cells] = likeness
         same_index = np.equal.outer([a.indices[-1] for a in ours], [b.indices[-1] for b in theirs])
         weights *= 1 + 0.002 * same_index
-        if bonus is not None:
-            weights = np.where(weights > 0, np.maximum(weights + bonus * np.maximum(1.0, weights), 0.0), 0.0)
+        for a, b in decided:
+            own = weights[a, b]
+            weights[a, :] = weights[:, b] = 0.0
+            weights[a, b] = own + _FACT_GAIN * ours[a].size if own else 0.0
         sums = prefix_sums(weights)
         i, j = len(ours), len(theirs)
         pairs = []
@@ -158,6 +156,8 @@ class Families:
 
     def pair(self, a: Node, b: Node) -> list[Block]:
         """Corresponding blocks of two scopes: greedily the families that explain most, then of what is left."""
+        first, last = bisect_left(self._facts, (a.lo, -1)), bisect_left(self._facts, (a.hi, -1))
+        self._here = [(i, j) for i, j in self._facts[first:last] if b.lo <= j < b.hi]
         found: list[Block] = []
         used: tuple[set[int], set[int]] = (set(), set())
         above: tuple[set[int], set[int]] = (set(), set())
@@ -193,7 +193,7 @@ class Families:
             del bounds[_FEW_ALIGNMENTS:]
         for bound, depth, key_a, key_b in bounds:
             self._alignments += 1
-            if best is not None and not self._facts and bound * 1.01 < best[0]:
+            if best is not None and not self._here and bound * 1.01 < best[0]:
                 break
             nodes_a, nodes_b = ours[key_a], theirs[key_b]
             pairs, gain = self.align(nodes_a, nodes_b)
@@ -201,9 +201,9 @@ class Families:
                 turned, turned_gain = self.align(nodes_a, nodes_b[::-1])
                 if turned_gain > 1.2 * gain:
                     pairs, gain = turned, turned_gain
-            elif self._facts and 1 < len(nodes_a) <= _LONGEST_REVERSED and len(nodes_b) <= _LONGEST_REVERSED:
+            elif self._here and 1 < len(nodes_a) <= _LONGEST_REVERSED and len(nodes_b) <= _LONGEST_REVERSED:
                 turned, turned_gain = self.align(nodes_a, nodes_b[::-1])
-                if turned_gain > gain + _FACT_GAIN / 2:
+                if turned_gain > gain + 0.5:
                     pairs, gain = turned, turned_gain
             if not pairs:
                 continue
@@ -213,7 +213,7 @@ class Families:
                 best, chosen = (score, pairs), (nodes_a, nodes_b)
         if best is None or best[0] <= 0 or chosen is None:
             return None
-        if not self._facts and _direction_unknown(chosen[0], chosen[1], best[1]):
+        if not self._here and _direction_unknown(chosen[0], chosen[1], best[1]):
             return [block._replace(doubtful=True) for block in best[1]]
         return best[1]
 
@@ -240,6 +240,20 @@ def _list_words(node: Node) -> set[str]:
         return set(words(node.stem))
     above = node.parent.parent
     return {*words(node.parent.stem), *(words(above.stem) if above is not None else ())}
+
+
+class _Members:
+    """Finds the member of a family that holds a unit."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self._order = sorted(range(len(nodes)), key=lambda k: nodes[k].lo)
+        self._starts = [nodes[k].lo for k in self._order]
+        self._ends = [nodes[k].hi for k in self._order]
+
+    def holding(self, unit: int) -> int:
+        """Place of the member in the family, -1 where none holds the unit."""
+        place = bisect_right(self._starts, unit) - 1
+        return self._order[place] if place >= 0 and unit < self._ends[place] else -1
 
 
 def _places_by_bag(nodes: list[Node]) -> dict[int, list[int]]:
