@@ -13,6 +13,8 @@ from rich.style import Style
 from textual import events
 from textual.geometry import Region
 from textual.message import Message
+from textual.reactive import Reactive
+from textual.screen import Screen
 from textual.strip import Strip
 from textual.theme import Theme
 from textual.widget import Widget
@@ -58,6 +60,12 @@ def paint(parts: Iterable[Part], cells: int, base: Style = PLAIN) -> Strip:
     return Strip(segments, cells)
 
 
+class LinesScreen(Screen[None]):
+    """A screen of painted lines: a change of focus repaints what differs, not all of it as in textual."""
+
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+
+
 class Lines(Widget):
     """A widget that paints its own lines; :meth:`show` looks what has changed.
 
@@ -86,6 +94,20 @@ class Lines(Widget):
     def on_resize(self, _: events.Resize) -> None:
         self._strips = []
         self.show()
+
+    def _on_focus(self, event: events.Focus) -> None:
+        self._take_focus(event, True)
+
+    def _on_blur(self, event: events.Blur) -> None:
+        self._take_focus(event, False)
+
+    def _take_focus(self, event: events.Focus | events.Blur, has_focus: bool) -> None:
+        """What textual's widgets do, without repainting all lines."""
+        event.prevent_default()
+        self.has_focus = has_focus
+        self.show()
+        if self.parent is not None:
+            self.parent.post_message(events.DescendantFocus(self) if has_focus else events.DescendantBlur(self))
 
     def lines(self, cells: int, count: int) -> Sequence[Strip]:
         """The lines as they are now, at most ``count`` of ``cells`` cells each."""
@@ -248,12 +270,6 @@ class RowList(Lines, can_focus=True):
             else:
                 found.append(paint(parts, cells, looks.marked if place in marked else PLAIN))
         return found
-
-    def on_focus(self) -> None:
-        self.show()
-
-    def on_blur(self) -> None:
-        self.show()
 
     def on_click(self, event: events.Click) -> None:
         place = self.top + event.y - 1

@@ -119,6 +119,7 @@ class PageWindow(ModalScreen[None]):
 def key_lines(actions: Sequence[Action[S]], now: S, looks: Palette, cells: int = 92) -> list[Sequence[Part]]:
     """The keys of actions, by section; those that cannot be had now say why. Long texts go on below themselves."""
     indent = " " * 31
+    room = max(12, cells - len(indent))
     lines: list[Sequence[Part]] = []
     section = ""
     for action in actions:
@@ -127,11 +128,11 @@ def key_lines(actions: Sequence[Action[S]], now: S, looks: Palette, cells: int =
             lines += (
                 [[], [(section, looks.accent + looks.strong)]] if lines else [[(section, looks.accent + looks.strong)]]
             )
-        first, *more = wrap(action.help, cells - len(indent))
+        first, *more = wrap(action.help, room)
         lines.append([(f"  {action.shown:12} ", looks.strong), (f"{action.title:15} ", None), (first, looks.muted)])
         lines += [[(indent + text, looks.muted)] for text in more]
         if why := action.why_disabled(now):
-            lines += [[(indent + text, looks.warn)] for text in wrap(f"not now: {why}", cells - len(indent))]
+            lines += [[(indent + text, looks.warn)] for text in wrap(f"not now: {why}", room)]
     return lines
 
 

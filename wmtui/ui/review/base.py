@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.screen import Screen
 
 from wmtui.core.decisions import Accept, Assign, Decision, Ignore, Redo, Reject, Reopen, Undo
 from wmtui.core.listing import Listing
@@ -18,7 +17,7 @@ from wmtui.core.review import Review, Scope
 from wmtui.core.session import Session
 from wmtui.errors import WriteError
 from wmtui.ui.actions import BY_ID, Situation, bindings
-from wmtui.ui.lines import RowList
+from wmtui.ui.lines import LinesScreen, RowList
 from wmtui.ui.review.bars import Header, Hints, StatusLine, Tone
 from wmtui.ui.review.candidates import CandidatesPane
 from wmtui.ui.review.panes import SidePane, SourcePane, TargetPane
@@ -54,7 +53,7 @@ class Ports:
     options: MatchOptions | None = None
 
 
-class ReviewBase(Screen[None]):
+class ReviewBase(LinesScreen):
     """See the module.
 
     Attributes:

@@ -145,5 +145,5 @@ def _row(label: str, values: Sequence[str], half: int, looks: Palette, style: St
 
 def help_lines(now: Situation, looks: Palette, cells: int) -> list[Line]:
     """The signs and the keys of the review."""
-    signs: list[Line] = [[(text, None)] for text in wrap(glyph_legend(), cells)]
+    signs: list[Line] = [[(text, None)] for text in wrap(glyph_legend(), max(12, cells))]
     return [*signs, [], *key_lines(ACTIONS, now, looks, cells)]
