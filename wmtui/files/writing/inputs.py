@@ -16,10 +16,11 @@ from wmtui.files.atomic import scratch_file
 from wmtui.files.disk import Tick
 from wmtui.files.dtypes import BITS
 from wmtui.files.regular_file import RegularFile
-from wmtui.files.source import Place
-from wmtui.files.writing.elements import Elements, is_row_major, row_major
+from wmtui.files.source import Piece, Place, Source, no_data
+from wmtui.files.writing.elements import Elements, is_row_major, pieces, row_major
 
 _OPEN = 32
+_SAME = Operation("rename", ("",), ("",))
 _PACKED = ("float4_e2m1fn_x2", "bits1x8", "bits2x4", "bits4x2")
 """Types of which torch counts whole bytes, each with several elements."""
 _COMPLEX = ("complex32", "complex64", "complex128")
@@ -50,6 +51,29 @@ class Wanted(NamedTuple):
     def begin(self) -> int:
         """Its first byte in the file."""
         return self.place.offset + self.elements.start
+
+
+class Scattered(Place, frozen=True):
+    """A tensor that lies in several places; marked as packed, as it must be put together before it is used."""
+
+    parts: tuple[Piece, ...] = ()
+
+
+def place_of(source: Source, key: str) -> Place:
+    """Where a tensor's elements lie, also if that is in several places.
+
+    Raises:
+        InputError: they are not there as plain elements.
+    """
+    parts = source.pieces(key)
+    if len(parts) == 1:
+        return parts[0].place
+    first = parts[0].place
+    ends = (tuple(o + n for o, n in zip(part.offsets, part.place.shape, strict=True)) for part in parts)
+    shape = tuple(max(lengths) for lengths in zip(*ends, strict=True))
+    if sum(prod(part.place.shape) for part in parts) != prod(shape) or BITS[first.dtype] % 8:
+        raise no_data(key, "its parts do not make up a whole")
+    return Scattered(first.path, 0, 0, key, first.dtype, shape, byteorder=first.byteorder, compressed=True, parts=parts)
 
 
 def wanted(key: str, op: Operation, place: Place) -> Wanted:
@@ -129,8 +153,36 @@ class Inputs:
             return self.file(place.path), place.offset
         name = (place.path, place.storage)
         if name not in self._unpacked:
-            self._unpacked[name] = self._unpack(place, tick)
+            join = isinstance(place, Scattered)
+            self._unpacked[name] = self._join(place, tick) if join else self._unpack(place, tick)
         return self._unpacked[name], 0
+
+    def _join(self, place: Scattered, tick: Tick) -> RegularFile:
+        """Put a tensor's parts together; each lands where its rows belong in the whole."""
+        strides = row_major(place.shape)
+        with scratch_file(self._scratch / place.path.name) as output:
+            for part in place.parts:
+                made = wanted(place.storage, _SAME, part.place)
+                source, base = self.storage(part.place, tick)
+                size, shape = made.elements.itemsize, made.shape
+                inner = len(shape)
+                while inner > 1 and shape[inner - 1] == place.shape[inner - 1]:
+                    inner -= 1
+                row = prod(shape[max(inner - 1, 0) :]) * size  # what lies in one piece in part and whole
+                starts = row_major(shape[: max(inner - 1, 0)])
+                for offset, data in pieces(source, made.elements._replace(start=base + made.elements.start, swap=1)):
+                    done = 0
+                    while done < data.nbytes:
+                        number, within = divmod(offset + done, row)
+                        index = [number // s % n for s, n in zip(starts, shape, strict=False)]
+                        at = sum((i + o) * s for i, o, s in zip(index, part.offsets, strides, strict=False))
+                        at += sum(o * s for o, s in zip(part.offsets[len(index) :], strides[len(index) :], strict=True))
+                        length = min(row - within, data.nbytes - done)
+                        output.write_at(at * size + within, data[done : done + length])
+                        done += length
+                    tick(0)
+            output.flush()
+            return self._stack.enter_context(RegularFile(output.path))
 
     def _unpack(self, place: Place, tick: Tick) -> RegularFile:
         source = self.file(place.path)

@@ -12,11 +12,13 @@ import msgspec
 from wmtui.core.listing import TensorSpec
 from wmtui.core.plan import Operation, Plan, Unmapped
 from wmtui.errors import InputError
+from wmtui.files.dcp import DcpSource
 from wmtui.files.safetensors_source import SafetensorsSource
 from wmtui.files.sharded import read_index
 from wmtui.files.source import OpenedSide
 from wmtui.files.torch_source import TorchSource
-from wmtui.files.writing.inputs import Wanted, wanted
+from wmtui.files.writing.distributed import DistributedEdit
+from wmtui.files.writing.inputs import Wanted, place_of, wanted
 from wmtui.files.writing.jobs import Job, Outcome, SafetensorsJob, TorchEditJob, TorchFreshJob, aliases_of
 from wmtui.files.writing.safetensors_writer import no_such_type, safetensors_entry
 from wmtui.files.writing.steps import Steps, steps_of
@@ -75,7 +77,7 @@ class Layout(NamedTuple):
         return sum(job.nbytes for _, job in self.jobs)
 
 
-def format_of(opened: OpenedSide, chosen: Format) -> Literal["safetensors", "torch"]:
+def format_of(opened: OpenedSide, chosen: Format) -> Literal["safetensors", "torch", "distributed"]:
     """The format that is written.
 
     Raises:
@@ -92,7 +94,31 @@ def format_of(opened: OpenedSide, chosen: Format) -> Literal["safetensors", "tor
         )
     if chosen != "source":
         return chosen
+    if isinstance(source, DcpSource):
+        return "distributed"
     return "safetensors" if isinstance(source, SafetensorsSource) else "torch"
+
+
+def make_distributed(opened: OpenedSide, plan: Plan, options: Options) -> DistributedEdit:
+    """Lay the save of a distributed checkpoint out.
+
+    Raises:
+        InputError: it cannot be written like this; the message says why.
+    """
+    assert isinstance(opened.source, DcpSource)
+    if options.shard_size is not None:
+        raise InputError("a distributed checkpoint keeps its files: it takes no shard size", "Choose a format too.")
+    steps = steps_of(plan, options.others)
+    expected = {outcome.key: outcome.expected for outcome in _outcomes(opened, steps)}
+    return DistributedEdit(opened.source, steps, options.also, options.optimizer, expected)
+
+
+def _outcomes(opened: OpenedSide, steps: Steps) -> list[Outcome]:
+    specs = _specs(opened)
+    made = [Outcome(key, op, _expected(specs[op.sources[0]], op)) for key, op in steps.outputs(specs)]
+    if not made:
+        raise InputError("nothing would be written: every weight is dropped", "Accept some pairs, or keep the rest.")
+    return made
 
 
 def make_layout(opened: OpenedSide, plan: Plan, output: Path, options: Options) -> Layout:
@@ -105,9 +131,7 @@ def make_layout(opened: OpenedSide, plan: Plan, output: Path, options: Options) 
     steps = steps_of(plan, options.others)
     source = opened.source
     specs = _specs(opened)
-    made = [Outcome(key, op, _expected(specs[op.sources[0]], op)) for key, op in steps.outputs(specs)]
-    if not made:
-        raise InputError("nothing would be written: every weight is dropped", "Accept some pairs, or keep the rest.")
+    made = _outcomes(opened, steps)
     edit = isinstance(source, TorchSource) and kind == "torch" and options.shard_size is None
     if not edit and (options.also or options.optimizer):
         raise InputError(
@@ -121,7 +145,7 @@ def make_layout(opened: OpenedSide, plan: Plan, output: Path, options: Options) 
             jobs.append(_edit_job(opened, number, outcomes, steps, options))
         else:
             jobs.append(_fresh_job(opened, kind, number, outcomes, options, notes))
-    if not edit and isinstance(source, TorchSource) and _has_more(opened):
+    if not edit and not isinstance(source, SafetensorsSource) and _has_more(opened):
         notes.append("only the weights are written: what else the checkpoint holds stays behind")
     names = _names(opened, kind, list(groups), options)
     return _place(opened, output, list(zip(names, jobs, strict=True)), made, specs, notes)
@@ -130,7 +154,7 @@ def make_layout(opened: OpenedSide, plan: Plan, output: Path, options: Options) 
 def _specs(opened: OpenedSide) -> dict[str, TensorSpec]:
     """All weights of the source by key, also those that the side leaves out."""
     source = opened.source
-    if isinstance(source, SafetensorsSource | TorchSource):
+    if isinstance(source, SafetensorsSource | TorchSource | DcpSource):
         return {spec.key: spec for spec in source.specs()}
     return {spec.key: spec for spec in opened.side.listing}
 
@@ -192,7 +216,7 @@ def _fresh_job(
         for outcome in outcomes:
             if safetensors_entry(*outcome.expected) is None:
                 raise no_such_type(outcome.op.sources[0], outcome.expected[0])
-    tensors = [wanted(o.key, o.op, source.place(o.op.sources[0])) for o in outcomes]
+    tensors = [wanted(o.key, o.op, place_of(source, o.op.sources[0])) for o in outcomes]
     if kind == "torch":
         return TorchFreshJob(outcomes, tensors)
     metadata: dict[str, str] = {"format": "pt"}
@@ -277,7 +301,7 @@ def wanted_of(opened: OpenedSide, job: Job) -> dict[str, Wanted]:
     made: dict[str, Wanted] = {}
     for outcome in job.outcomes:
         try:
-            place = opened.source.place(outcome.op.sources[0])
+            place = place_of(opened.source, outcome.op.sources[0])
         except InputError:
             continue
         made[outcome.key] = wanted(outcome.key, outcome.op, place)

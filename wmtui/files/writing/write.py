@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from wmtui.core.plan import Plan, Unmapped
 from wmtui.core.ports import CancelledCall, Progress, ProgressCall
-from wmtui.errors import Cancelled, InputError, MissingError, WmtuiError, WriteError
+from wmtui.errors import Cancelled, InputError, MissingError, OutputExistsError, WmtuiError, WriteError
 from wmtui.files.atomic import exists_error, resolve, write_atomically
 from wmtui.files.disk import CHUNK, write_errors
 from wmtui.files.safetensors_header import read_header
@@ -19,7 +19,17 @@ from wmtui.files.safetensors_source import SafetensorsSource
 from wmtui.files.source import OpenedSide
 from wmtui.files.writing.inputs import Inputs
 from wmtui.files.writing.jobs import Job
-from wmtui.files.writing.layout import SUFFIXES, Format, Layout, Options, format_of, index_of, make_layout, wanted_of
+from wmtui.files.writing.layout import (
+    SUFFIXES,
+    Format,
+    Layout,
+    Options,
+    format_of,
+    index_of,
+    make_distributed,
+    make_layout,
+    wanted_of,
+)
 from wmtui.files.writing.safetensors_writer import why_not
 from wmtui.files.writing.sets import write_set
 from wmtui.files.writing.verify import verify_tensors
@@ -74,6 +84,8 @@ def write_checkpoint(
         Cancelled: it was stopped; what was there is untouched.
     """
     options = Options(format, shard_size, tuple(also), optimizer, others)
+    if format_of(opened, format) == "distributed":
+        return _write_distributed(opened, plan, output, options, verify, progress, cancelled)
     layout = make_layout(opened, plan, output, options)
     for problem in _problems(opened, layout, output, options, force):
         raise problem
@@ -116,6 +128,9 @@ def check_write(
     """Why `write_checkpoint` would refuse, one line each; empty where it would not. Writes nothing."""
     options = Options(format, shard_size, tuple(also), optimizer, others)
     try:
+        if format_of(opened, format) == "distributed":
+            edit = make_distributed(opened, plan, options)
+            return tuple(problem.message for problem in _distributed_problems(opened, output, edit.nbytes))
         layout = make_layout(opened, plan, output, options)
         return tuple(problem.message for problem in _problems(opened, layout, output, options, force))
     except WmtuiError as e:
@@ -179,6 +194,29 @@ class _Meter:
             self._progress(Progress(self._stage, min(self._done, self._total), self._total))
 
 
+def _write_distributed(
+    opened: OpenedSide, plan: Plan, output: Path, options: Options, verify: bool,
+    progress: ProgressCall | None, cancelled: CancelledCall | None,
+) -> Written:  # fmt: skip
+    edit = make_distributed(opened, plan, options)
+    for problem in _distributed_problems(opened, output, edit.nbytes):
+        raise problem
+    meter = _Meter(edit.nbytes * (2 if verify else 1), progress, cancelled)
+    meter.begin("writing")
+    with write_errors(output):
+        nbytes = edit.write(output, verify, meter.tick)
+    return Written(output, nbytes, tuple(edit.notes))
+
+
+def _distributed_problems(opened: OpenedSide, output: Path, nbytes: int) -> Iterator[WmtuiError]:
+    """What stands in the way of a new folder."""
+    if _identity(output) is not None and _identity(output) == _identity(opened.source.files[0].parent):
+        yield InputError(f"{output} is the source itself", "Choose another output: the source is never written to.")
+    elif os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
+        yield OutputExistsError(f"{output} is there already", "Name a new folder for a distributed checkpoint.")
+    yield from _room_problems(resolve(output).parent, output, nbytes)
+
+
 def _problems(opened: OpenedSide, layout: Layout, output: Path, options: Options, force: bool) -> Iterator[WmtuiError]:
     """What stands in the way of a layout."""
     paths = [path for path, _ in layout.jobs] + ([layout.path] if layout.shard_index is not None else [])
@@ -213,6 +251,10 @@ def _folder_problems(layout: Layout, output: Path) -> Iterator[WmtuiError]:
     folder = resolve(layout.path).parent
     if layout.shard_index is not None and not folder.exists():
         folder = folder.parent
+    yield from _room_problems(folder, output, layout.nbytes)
+
+
+def _room_problems(folder: Path, output: Path, nbytes: int) -> Iterator[WmtuiError]:
     if not folder.exists():
         yield MissingError(f"the folder {folder} does not exist", "Make it first.")
         return
@@ -222,9 +264,9 @@ def _folder_problems(layout: Layout, output: Path) -> Iterator[WmtuiError]:
         yield InputError(f"the folder {folder} may not be written to", "Check its permissions, or write elsewhere.")
     with suppress(OSError):
         free = shutil.disk_usage(folder).free
-        if free < layout.nbytes + _ROOM:
+        if free < nbytes + _ROOM:
             yield WriteError(
-                f"{output} takes {layout.nbytes:,} bytes, and only {free:,} are free on that disk",
+                f"{output} takes {nbytes:,} bytes, and only {free:,} are free on that disk",
                 "Free some space, or write to another disk.",
             )
 

@@ -1,0 +1,275 @@
+"""Distributed checkpoints written again: their metadata with other names, their data files copied as they are.
+
+Data files hold tensors without names, so that only ``.metadata`` changes (`wmtui.files.dcp` tells the format); a list
+of parameters of an optimizer is the exception. Data of dropped weights are left out of the copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from wmtui.errors import FormatError, InputError, KeyMissingError, PlanError, WriteError
+from wmtui.files.atomic import stage_folder, write_atomically, write_bytes
+from wmtui.files.dcp import DcpSource, read_distributed
+from wmtui.files.disk import Tick
+from wmtui.files.pickle_graph import Call, Node, Table, dict_items
+from wmtui.files.pickled_modules import attributes
+from wmtui.files.regular_file import RegularFile
+from wmtui.files.torch_file import read_torch_part
+from wmtui.files.unwrap import Weights, choose, find_weights, nodes_at, weights_at
+from wmtui.files.writing.inputs import Inputs
+from wmtui.files.writing.jobs import Expected
+from wmtui.files.writing.pickle_writer import write_pickle
+from wmtui.files.writing.steps import Steps
+from wmtui.files.writing.torch_archive import write_archive
+from wmtui.files.writing.torch_nodes import replace_items
+
+METADATA = ".metadata"
+Path_ = tuple[Node, ...]
+
+
+class _Name(NamedTuple):
+    """A new flat name, and its path in the nested state dict."""
+
+    flat: str
+    path: Path_
+
+
+class _Span(NamedTuple):
+    file: str
+    offset: int
+    length: int
+
+
+class DistributedEdit:
+    """A folder to be written again.
+
+    Args:
+        source: the folder that was opened.
+        steps: what becomes of the weights.
+        also: paths of further dictionaries with the same keys.
+        optimizer: whether optimizer states that are kept by name are renamed too.
+        expected: type and shape of each weight by its new key.
+
+    Attributes:
+        nbytes: of the data that will be copied.
+        notes: what to know about the result, one line each.
+
+    Raises:
+        InputError: it cannot be written like this.
+    """
+
+    def __init__(
+        self, source: DcpSource, steps: Steps, also: Sequence[str], optimizer: bool, expected: Mapping[str, Expected]
+    ) -> None:
+        self.notes: list[str] = []
+        self._folder = source.checkpoint.folder
+        self._weights_key = source.weights.name
+        self._expected = expected
+        self._graph = read_distributed(self._folder / METADATA).graph
+        found = attributes(self._graph.root) or {}
+        self._entries = dict_items(found.get("state_dict_metadata")) or []
+        self._paths = dict(dict_items(found.get("planner_data")) or ())
+        self._stored = dict_items(found.get("storage_data")) or []
+        self._tables = [found.get(name) for name in ("state_dict_metadata", "planner_data", "storage_data")]
+        self._new: dict[str, list[_Name]] = {}
+        for weights in (source.weights, *(self._weights_at(source, name) for name in also)):
+            self._rename(weights, steps)
+        self._lists: set[str] = set()
+        if optimizer:
+            names = {old: new[0][0] for old, new in steps.by_source.items()}
+            self._rename_optimizer(names)
+        self._names = {old: new[0][0] for old, new in steps.by_source.items()} if optimizer else {}
+        self._refuse_collisions()
+        self._kept = self._kept_spans()
+        self.nbytes = sum(span.length for spans in self._kept.values() for span in spans)
+
+    # ---- names
+
+    def _weights_at(self, source: DcpSource, name: str) -> Weights:
+        for path, node in nodes_at(source.checkpoint.root, name):
+            found = weights_at(path, node, str(self._folder))
+            if found is not None:
+                return found
+        raise KeyMissingError(f"{self._folder} has no dictionary of weights at {name!r}", "Check --also.")
+
+    def _rename(self, weights: Weights, steps: Steps) -> None:
+        flat = {key: str(tensor.identity) for key, _, tensor in weights.tensors}
+        for name in flat.values():
+            self._new[name] = []
+        for target, op in steps.outputs(flat):
+            if op.permutation is not None or op.shape is not None:
+                raise InputError(
+                    f"{op.sources[0]!r} must be transposed or reshaped, which a distributed checkpoint cannot be",
+                    "Save in another format: --format safetensors.",
+                )
+            old = flat[op.sources[0]]
+            self._new[old].append(self._named((*self._path(old)[:-1], target)))
+
+    def _path(self, flat: str) -> Path_:
+        path = self._paths.get(flat)
+        return path if isinstance(path, tuple) and path else (flat,)
+
+    @staticmethod
+    def _named(path: Path_) -> _Name:
+        return _Name(".".join(map(str, path)), path)
+
+    def _rename_optimizer(self, names: Mapping[str, str]) -> None:
+        count = 0
+        for flat, _ in self._entries:
+            if not isinstance(flat, str) or flat in self._new:
+                continue
+            path = self._path(flat)
+            if path[-1:] == ("params",) and "param_groups" in path:
+                self._lists.add(flat)
+            renamed = tuple(_in_optimizer(path, i, names) for i in range(len(path)))
+            if renamed != path:
+                self._new[flat] = [self._named(renamed)]
+                count += 1
+        self.notes.append(f"renamed {count} entries of the optimizer's state")
+
+    def _refuse_collisions(self) -> None:
+        taken: set[str] = set()
+        for flat, _ in self._entries:
+            for name in self._targets(str(flat)):
+                if name.flat in taken:
+                    raise PlanError(
+                        f"two entries of the checkpoint would become {name.flat!r}", "Choose other targets."
+                    )
+                taken.add(name.flat)
+
+    def _targets(self, flat: str) -> list[_Name]:
+        return self._new.get(flat, [_Name(flat, self._path(flat))])
+
+    # ---- data
+
+    def _spans(self) -> Iterator[tuple[str, Call, Call, _Span]]:
+        """(flat name, index node, info node, span) of each stored entry."""
+        for index, info in self._stored:
+            at, held = attributes(index) or {}, attributes(info) or {}
+            name, file, offset, length = (
+                at.get("fqn"),
+                held.get("relative_path"),
+                held.get("offset"),
+                held.get("length"),
+            )
+            if not (isinstance(name, str) and isinstance(file, str)) or not (
+                isinstance(offset, int) and isinstance(length, int)
+            ):
+                raise FormatError(f"{self._folder / METADATA} is damaged", "Copy the whole folder again.")
+            assert isinstance(index, Call)
+            assert isinstance(info, Call)
+            yield name, index, info, _Span(file, offset, length)
+
+    def _kept_spans(self) -> dict[str, list[_Span]]:
+        """Each data file's parts that are copied, in order; all of it where nothing is dropped."""
+        kept: dict[str, set[_Span]] = {}
+        for name, _, _, span in self._spans():
+            kept.setdefault(span.file, set())
+            if self._targets(name):
+                kept[span.file].add(span)
+        return {file: sorted(spans) for file, spans in kept.items() if spans}
+
+    def write(self, output: Path, verify: bool, tick: Tick) -> int:
+        """Write the folder; its bytes.
+
+        Raises:
+            WriteError: the disk is full, what was written reads back differently, ...
+        """
+        with stage_folder(output) as place:
+            total = 0
+            moved: dict[_Span, _Span] = {}
+            for file, spans in self._kept.items():
+                (place / file).parent.mkdir(parents=True, exist_ok=True)
+                with write_atomically(place / file) as out, RegularFile(self._folder / file) as source:
+                    for span in spans:
+                        moved[span] = span._replace(offset=out.size)
+                        out.append_from(source, span.offset, span.length, tick)
+                    total += out.size
+            for number, name in enumerate(sorted(self._lists)):
+                total += self._write_list(place, number, name, moved, tick)
+            self._change_metadata(moved)
+            total += write_bytes(place / METADATA, write_pickle(self._graph.root, self._graph.protocol, lambda n: n))
+            self._check(place, moved if verify else {}, tick)
+        return total
+
+    def _write_list(self, place: Path, number: int, name: str, moved: dict[_Span, _Span], tick: Tick) -> int:
+        """Write an optimizer's list of parameters again, into a file of its own; its bytes."""
+        (old,) = [span for found, _, _, span in self._spans() if found == name]
+        part = read_torch_part(self._folder / old.file, old.offset, old.length)
+        if not isinstance(part.graph.root, list):
+            return 0
+        renamed = [self._names.get(item, item) if isinstance(item, str) else item for item in part.graph.root]
+        path = place / f"__renamed_{number}.distcp"
+        with write_atomically(path) as out, Inputs(place) as inputs:
+            pickled = write_pickle(renamed, part.graph.protocol, lambda node: node)
+            write_archive(out, "archive/", pickled, {}, inputs, tick)
+            size = out.size
+        moved[old] = _Span(path.name, 0, size)
+        return size
+
+    def _change_metadata(self, moved: Mapping[_Span, _Span]) -> None:
+        entries: list[tuple[Node, Node]] = [
+            (name.flat, entry) for flat, entry in self._entries for name in self._targets(str(flat))
+        ]
+        paths: list[tuple[Node, Node]] = [
+            (name.flat, name.path) for flat in self._paths for name in self._targets(str(flat))
+        ]
+        stored: list[tuple[Node, Node]] = []
+        for flat, index, info, span in self._spans():
+            for name in self._targets(flat):
+                new = moved[span]
+                place: dict[str, Node] = {"relative_path": new.file, "offset": new.offset, "length": new.length}
+                made = info if new == span else _with(info, **place)
+                stored.append((_with(index, fqn=name.flat), made))
+        for table, items in zip(self._tables, (entries, paths, stored), strict=True):
+            if dict_items(table) is not None:
+                replace_items(table, items)
+
+    def _check(self, place: Path, moved: Mapping[_Span, _Span], tick: Tick) -> None:
+        """Read the written metadata back and compare; and all data, where ``moved`` tells of them."""
+        checkpoint = read_distributed(place / METADATA)
+        found = choose(checkpoint.root, find_weights(checkpoint.root, str(place)), self._weights_key, str(place))
+        if {key: (tensor.dtype, tensor.shape) for key, _, tensor in found.tensors} != self._expected:
+            raise WriteError("what was written reads back differently", "The source may have changed: open it again.")
+        for old, new in moved.items():
+            if new.file.startswith("__renamed_"):
+                continue
+            with RegularFile(self._folder / old.file) as source, RegularFile(place / new.file) as written:
+                for at in range(0, old.length, 1 << 20):
+                    size = min(1 << 20, old.length - at)
+                    if source.read_at(old.offset + at, size) != written.read_at(new.offset + at, size):
+                        raise WriteError(f"{new.file} reads back other than it was written", "Try another disk.")
+                    tick(size)
+
+
+def _in_optimizer(path: Path_, i: int, names: Mapping[str, str]) -> Node:
+    """One part of the path of an optimizer's entry, with a weight's name in it renamed."""
+    part = path[i]
+    if not isinstance(part, str):
+        return part
+    if i > 0 and path[i - 1] in ("state", "param_groups"):
+        return names.get(part, part)
+    head, dot, rest = part.partition(".")
+    if dot and head in ("state", "param_groups"):
+        pieces = rest.split(".")
+        for n in range(len(pieces), 0, -1):
+            key = ".".join(pieces[:n])
+            if key in names:
+                return ".".join([head, names[key], *pieces[n:]])
+    return part
+
+
+def _with(node: Call, **changes: Node) -> Call:
+    """A copy of a pickled object with some attributes changed."""
+    state = node.state
+    slots = state[1] if isinstance(state, tuple) and len(state) == 2 else None
+    before = dict_items(state[0] if isinstance(state, tuple) and len(state) == 2 else state) or []
+    table = Table()
+    table.items = [(key, changes.get(key, value) if isinstance(key, str) else value) for key, value in before]
+    made = Call(node.how, node.func, node.args)
+    made.kwargs = node.kwargs
+    made.state = (table, slots) if isinstance(state, tuple) else table
+    return made
