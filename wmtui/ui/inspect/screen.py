@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.message import Message
-from textual.screen import Screen
 from textual.worker import get_current_worker
 
 from wmtui.core.listing import Listing
@@ -20,7 +19,7 @@ from wmtui.ui.actions import Action
 from wmtui.ui.inspect.bars import Footer, Heading, Status, ViewList
 from wmtui.ui.inspect.details import Details
 from wmtui.ui.inspect.views import View
-from wmtui.ui.lines import RowList
+from wmtui.ui.lines import LinesScreen, RowList
 from wmtui.ui.searchline import SearchLine
 from wmtui.ui.theme import palette
 from wmtui.ui.windows import PageWindow, key_lines
@@ -33,7 +32,7 @@ OFTEN = 0.1
 Work = Callable[[ProgressCall, CancelledCall], object]
 
 
-class ViewScreen(Screen[None]):
+class ViewScreen(LinesScreen):
     """See the module.
 
     Args:
