@@ -153,8 +153,10 @@ class Inputs:
             return self.file(place.path), place.offset
         name = (place.path, place.storage)
         if name not in self._unpacked:
-            join = isinstance(place, Scattered)
-            self._unpacked[name] = self._join(place, tick) if join else self._unpack(place, tick)
+            if isinstance(place, Scattered):
+                self._unpacked[name] = self._join(place, tick)
+            else:
+                self._unpacked[name] = self._unpack(place, tick)
         return self._unpacked[name], 0
 
     def _join(self, place: Scattered, tick: Tick) -> RegularFile:
