@@ -199,6 +199,7 @@ PICKLES: dict[str, bytes | Callable[[], bytes]] = {
     "doubling": b")" + b"2\x86" * 64,
     "list in itself": b"]q\x01h\x01a",
     "dict in itself": b"}q\x01" + text("me") + b"h\x01s",
+    "text of wide characters": lambda: text("a" * (126 * MB) + "\U0001f600"),
     "long text": b"X\xff\xff\xff\xff" + b"a" * 100,
     "very long text": b"\x8d" + b"\xff" * 8 + b"a",
     "very long bytes": b"\x8e" + b"\xff" * 7 + b"\x7fa",

@@ -18,6 +18,7 @@ from wmtui.files.contents import content_tree
 from wmtui.files.dcp import DcpSource, read_distributed
 from wmtui.files.folder import choose_file
 from wmtui.files.listing_json import ListingSource, read_listing
+from wmtui.files.quiet_gc import no_garbage_collection
 from wmtui.files.regular_file import RegularFile, access_error
 from wmtui.files.safetensors_header import read_header
 from wmtui.files.safetensors_source import SafetensorsSource
@@ -60,7 +61,8 @@ def open_side(spec: SideSpec, *, progress: ProgressCall | None = None) -> Opened
     except (OSError, ValueError) as e:
         raise access_error(path, e) from e
     if there:
-        opened = _open_path(path, spec, progress or _silent)
+        with no_garbage_collection():
+            opened = _open_path(path, spec, progress or _silent)
     elif ":" in spec.location:
         from wmtui.files.models import open_model
 

@@ -22,17 +22,14 @@ Node: TypeAlias = object
 
 
 class Global:
-    """A class or function by name; one object for each name within a graph."""
+    """A class or function by name; one object for each name within a graph. ``path`` is ``module.name``."""
 
-    __slots__ = ("module", "name")
+    __slots__ = ("module", "name", "path")
 
     def __init__(self, module: str, name: str) -> None:
         self.module = module
         self.name = name
-
-    @property
-    def path(self) -> str:
-        return f"{self.module}.{self.name}"
+        self.path = f"{module}.{name}"
 
     def __repr__(self) -> str:
         return f"Global({self.path!r})"

@@ -15,6 +15,8 @@ MAX_SPARSE = 1_000_000
 UNIT = 32
 """Bytes that one unit of room stands for."""
 MAX_UNITS = 320 * (1 << 20) // UNIT
+LONG_TEXT = 100_000
+"""Bytes from which on a text pays for the four bytes that each of its characters may take."""
 NOT_TORCH = "make sure that the file is a checkpoint, or save it again with torch.save(model.state_dict(), ...)"
 TOO_LARGE = "save only the weights: torch.save(model.state_dict(), ...)"
 
@@ -105,6 +107,18 @@ class Machine:
 
     def number(self, width: int, signed: bool = False) -> int:
         return int.from_bytes(self.take(width), "little", signed=signed)
+
+    def price(self, length: int, room: int) -> int:
+        """Units that a long text takes besides its bytes, if there is so much room."""
+        units = length * 3 // UNIT
+        if units > room:
+            raise self.too_large()
+        return units
+
+    def unicode(self, raw: bytes) -> str:
+        if len(raw) > LONG_TEXT:
+            self.room -= self.price(len(raw), self.room)
+        return str(raw, "utf-8", "surrogatepass")
 
     def popmark(self) -> list[Node]:
         """Everything above the last mark."""
@@ -223,6 +237,11 @@ class Machine:
             raise self.broken("holds a string without quotes")
         self.text(codecs.escape_decode(raw[1:-1])[0])
 
+    def unicode_line(self) -> str:
+        raw = self.line()
+        self.room -= self.price(len(raw), self.room)
+        return raw.decode("raw-unicode-escape")
+
     def int_line(self) -> None:
         raw = self.line()
         self.stack.append({b"00": False, b"01": True}[raw] if raw in (b"00", b"01") else int(raw, 0))
@@ -270,8 +289,8 @@ def _others() -> dict[int, Callable[[Machine], object]]:
         b"S": Machine.string_line,
         b"U": lambda r: r.text(r.take(r.number(1))),
         b"T": lambda r: r.text(r.take(r.number(4, signed=True))),
-        b"V": push(lambda r: r.line().decode("raw-unicode-escape")),
-        b"\x8d": push(lambda r: str(r.take(r.number(8)), "utf-8", "surrogatepass")),
+        b"V": push(Machine.unicode_line),
+        b"\x8d": push(lambda r: r.unicode(r.take(r.number(8)))),
         b"C": push(lambda r: r.take(r.number(1))),
         b"B": push(lambda r: r.take(r.number(4))),
         b"\x8e": push(lambda r: r.take(r.number(8))),

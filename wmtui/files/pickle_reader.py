@@ -7,10 +7,12 @@ from itertools import repeat
 
 from wmtui.errors import FormatError, UnsafeError
 from wmtui.files.pickle_graph import Call, Graph, Persistent, Table
-from wmtui.files.pickle_machine import MAX_STACK, NOT_TORCH, OTHERS, TOO_LARGE, Machine
+from wmtui.files.pickle_machine import LONG_TEXT, MAX_STACK, NOT_TORCH, OTHERS, TOO_LARGE, Machine
 from wmtui.files.quiet_gc import no_garbage_collection
 
 MAX_STEPS = 16_000_000
+_BETWEEN = 1000
+"""Steps between two looks at the room that is left."""
 
 _int32 = struct.Struct("<i").unpack_from
 _uint32 = struct.Struct("<I").unpack_from
@@ -39,7 +41,7 @@ def read_pickle(data: bytes, where: str, start: int = 0) -> Graph:
         try:
             return _run(machine)
         except (IndexError, struct.error) as e:
-            if machine.pos >= len(data) - 1 or isinstance(e, struct.error):  # an opcode and one byte
+            if machine.pos >= len(data) or isinstance(e, struct.error):
                 raise Truncated(f"{where}: the pickle ends too early", NOT_TORCH) from e
             raise machine.broken("takes more from its stack than there is") from e
         except (UnicodeDecodeError, ValueError, TypeError, OverflowError) as e:
@@ -56,118 +58,123 @@ def _run(machine: Machine) -> Graph:
     push = stack.append
     remember = memo.append
     room = machine.room
-    for _ in repeat(None, MAX_STEPS):
+    try:
+        for _ in repeat(None, MAX_STEPS // _BETWEEN):
+            for _ in repeat(None, _BETWEEN):
+                op = data[pos]
+                pos += 1
+                if op == 0x71:  # BINPUT
+                    index = data[pos]
+                    pos += 1
+                    if index == len(memo):
+                        remember(stack[-1])
+                    else:
+                        machine.put(index)
+                elif op == 0x72:  # LONG_BINPUT
+                    (index,) = _uint32(data, pos)
+                    pos += 4
+                    if index == len(memo):
+                        remember(stack[-1])
+                    else:
+                        machine.put(index)
+                        room -= 4
+                elif op == 0x68:  # BINGET
+                    index = data[pos]
+                    pos += 1
+                    push(memo[index] if index < len(memo) else machine.recall(index))
+                elif op == 0x6A:  # LONG_BINGET
+                    (index,) = _uint32(data, pos)
+                    pos += 4
+                    push(memo[index] if index < len(memo) else machine.recall(index))
+                elif op == 0x4B:  # BININT1
+                    push(data[pos])
+                    pos += 1
+                elif op == 0x4D:  # BININT2
+                    push(_uint16(data, pos)[0])
+                    pos += 2
+                    room -= 1
+                elif op == 0x28:  # MARK
+                    marks.append(len(stack))
+                elif op == 0x74:  # TUPLE
+                    mark = marks.pop()
+                    made = tuple(stack[mark:])
+                    del stack[mark:]
+                    push(made)
+                    room -= 2 + (len(made) >> 2)
+                elif op == 0x85 or op == 0x86 or op == 0x87:  # TUPLE1, TUPLE2, TUPLE3
+                    made = tuple(stack[0x84 - op :])
+                    if len(made) != op - 0x84:
+                        raise IndexError
+                    del stack[0x84 - op :]
+                    push(made)
+                    room -= 3
+                elif op == 0x52:  # REDUCE
+                    args = stack.pop()
+                    stack[-1] = Call("reduce", stack[-1], args)
+                    room -= 4
+                elif op == 0x58:  # BINUNICODE
+                    (length,) = _uint32(data, pos)
+                    pos += 4 + length
+                    if pos > size:
+                        raise struct.error
+                    room -= 2 + (length >> 5)
+                    if length > LONG_TEXT:
+                        room -= machine.price(length, room)
+                    push(str(data[pos - length : pos], "utf-8", "surrogatepass"))
+                elif op == 0x51:  # BINPERSID
+                    stack[-1] = persistent = Persistent(stack[-1])
+                    machine.persistents.append(persistent)
+                    room -= 2
+                elif op == 0x29:  # EMPTY_TUPLE
+                    push(())
+                elif op == 0x89:  # NEWFALSE
+                    push(False)
+                elif op == 0x4A:  # BININT
+                    push(_int32(data, pos)[0])
+                    pos += 4
+                    room -= 1
+                elif op == 0x94:  # MEMOIZE
+                    if machine.sparse:
+                        machine.put(len(memo) + len(machine.sparse))
+                    else:
+                        remember(stack[-1])
+                elif op == 0x8C:  # SHORT_BINUNICODE
+                    length = data[pos]
+                    pos += 1 + length
+                    if pos > size:
+                        raise struct.error
+                    push(str(data[pos - length : pos], "utf-8", "surrogatepass"))
+                    room -= 2 + (length >> 5)
+                elif op == 0x7D:  # EMPTY_DICT
+                    push(Table())
+                    room -= 5
+                elif op == 0x5D:  # EMPTY_LIST
+                    push([])
+                    room -= 3
+                elif op == 0x4E:  # NONE
+                    push(None)
+                elif op == 0x88:  # NEWTRUE
+                    push(True)
+                elif op == 0x30:  # POP
+                    if marks and marks[-1] == len(stack):
+                        marks.pop()
+                    else:
+                        stack.pop()
+                elif op == 0x2E:  # STOP
+                    machine.pos = pos
+                    named = tuple(machine.globals.values())
+                    return Graph(stack.pop(), machine.protocol, pos, named, tuple(machine.persistents))
+                else:
+                    handler = OTHERS.get(op)
+                    if handler is None:
+                        raise machine.broken(f"holds the unknown opcode 0x{op:02x}")
+                    machine.pos = pos
+                    machine.room = room
+                    handler(machine)
+                    pos = machine.pos
+                    room = machine.room
+            if room < 0 or len(stack) > MAX_STACK:
+                raise machine.too_large()
+    finally:
         machine.pos = pos
-        op = data[pos]
-        pos += 1
-        if op == 0x71:  # BINPUT
-            index = data[pos]
-            pos += 1
-            if index == len(memo):
-                remember(stack[-1])
-            else:
-                machine.put(index)
-        elif op == 0x72:  # LONG_BINPUT
-            (index,) = _uint32(data, pos)
-            pos += 4
-            if index == len(memo):
-                remember(stack[-1])
-            else:
-                machine.put(index)
-                room -= 4
-        elif op == 0x68:  # BINGET
-            index = data[pos]
-            pos += 1
-            push(memo[index] if index < len(memo) else machine.recall(index))
-        elif op == 0x6A:  # LONG_BINGET
-            (index,) = _uint32(data, pos)
-            pos += 4
-            push(memo[index] if index < len(memo) else machine.recall(index))
-        elif op == 0x4B:  # BININT1
-            push(data[pos])
-            pos += 1
-        elif op == 0x4D:  # BININT2
-            push(_uint16(data, pos)[0])
-            pos += 2
-            room -= 1
-        elif op == 0x28:  # MARK
-            marks.append(len(stack))
-        elif op == 0x74:  # TUPLE
-            mark = marks.pop()
-            made = tuple(stack[mark:])
-            del stack[mark:]
-            push(made)
-            room -= 2 + (len(made) >> 2)
-        elif op == 0x85 or op == 0x86 or op == 0x87:  # TUPLE1, TUPLE2, TUPLE3
-            made = tuple(stack[0x84 - op :])
-            if len(made) != op - 0x84:
-                raise IndexError
-            del stack[0x84 - op :]
-            push(made)
-            room -= 3
-        elif op == 0x52:  # REDUCE
-            args = stack.pop()
-            stack[-1] = Call("reduce", stack[-1], args)
-            room -= 4
-        elif op == 0x58:  # BINUNICODE
-            (length,) = _uint32(data, pos)
-            pos += 4 + length
-            if pos > size:
-                raise struct.error
-            push(str(data[pos - length : pos], "utf-8", "surrogatepass"))
-            room -= 2 + (length >> 5)
-        elif op == 0x51:  # BINPERSID
-            stack[-1] = persistent = Persistent(stack[-1])
-            machine.persistents.append(persistent)
-            room -= 2
-        elif op == 0x29:  # EMPTY_TUPLE
-            push(())
-        elif op == 0x89:  # NEWFALSE
-            push(False)
-        elif op == 0x4A:  # BININT
-            push(_int32(data, pos)[0])
-            pos += 4
-            room -= 1
-        elif op == 0x94:  # MEMOIZE
-            if machine.sparse:
-                machine.put(len(memo) + len(machine.sparse))
-            else:
-                remember(stack[-1])
-        elif op == 0x8C:  # SHORT_BINUNICODE
-            length = data[pos]
-            pos += 1 + length
-            if pos > size:
-                raise struct.error
-            push(str(data[pos - length : pos], "utf-8", "surrogatepass"))
-            room -= 2 + (length >> 5)
-        elif op == 0x7D:  # EMPTY_DICT
-            push(Table())
-            room -= 5
-        elif op == 0x5D:  # EMPTY_LIST
-            push([])
-            room -= 3
-        elif op == 0x4E:  # NONE
-            push(None)
-        elif op == 0x88:  # NEWTRUE
-            push(True)
-        elif op == 0x30:  # POP
-            if marks and marks[-1] == len(stack):
-                marks.pop()
-            else:
-                stack.pop()
-        elif op == 0x2E:  # STOP
-            machine.pos = pos
-            named = tuple(machine.globals.values())
-            return Graph(stack.pop(), machine.protocol, pos, named, tuple(machine.persistents))
-        else:
-            handler = OTHERS.get(op)
-            if handler is None:
-                raise machine.broken(f"holds the unknown opcode 0x{op:02x}")
-            machine.pos = pos
-            machine.room = room
-            handler(machine)
-            pos = machine.pos
-            room = machine.room
-        if room < 0 or len(stack) > MAX_STACK:
-            raise machine.too_large()
     raise UnsafeError(f"{machine.where}: the pickle takes more steps than any checkpoint needs", TOO_LARGE)

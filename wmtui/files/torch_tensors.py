@@ -62,10 +62,8 @@ def tensor_of(node: Node) -> PickledTensor | None:
 
     The readers of old tar files put `PickledTensor` in the place of their persistent ids.
     """
-    if isinstance(node, Persistent) and isinstance(node.pid, PickledTensor):
-        return node.pid
     if not isinstance(node, Call):
-        return None
+        return node.pid if isinstance(node, Persistent) and isinstance(node.pid, PickledTensor) else None
     rebuild = _REBUILD.get(path_of(node.func))
     made = None
     if rebuild is not None and isinstance(node.args, tuple):

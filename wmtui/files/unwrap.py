@@ -8,7 +8,7 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -109,16 +109,17 @@ class _Search:
         """Look into one node; returns the size of the largest dictionary in it."""
         if len(path) > MAX_DEPTH or id(node) in self.seen or len(self.seen) > MAX_VISITS:
             return 0
-        if isinstance(node, (str, bytes, int, float, type(None))):
-            return 0
         self.seen.add(id(node))
-        own = weights_at(path, node, self.where)
-        if own is not None and own.is_module:
-            into.append(own)
-            return own.size
+        if module_attributes(node) is not None:
+            whole = weights_at(path, node, self.where)
+            if whole is not None:
+                into.append(whole)
+                return whole.size
+        tensors, children = _look_into(node)
+        own = Weights(path, node, tensors) if tensors and dict_items(node) is not None else None
         first = len(into)
         largest = 0
-        for name, child in _children(node):
+        for name, child in children:
             if into is self.found and any(part in name.lower() for part in _ASIDE):
                 self.visit((*path, name), child, self.aside)
             else:
@@ -135,33 +136,38 @@ def nodes_at(node: Node, path: str, before: tuple[str, ...] = ()) -> Iterator[tu
         yield before, node
         return
     if len(before) < MAX_DEPTH:
-        for name, child in _children(node):
+        for name, child in _look_into(node)[1]:
             if path == name:
                 yield (*before, name), child
             elif path.startswith(f"{name}."):
                 yield from nodes_at(child, path[len(name) + 1 :], (*before, name))
 
 
-def _children(node: Node) -> Iterator[tuple[str, Node]]:
-    """What a search looks into: values of dicts, attributes of objects, elements of short lists; no tensors."""
-    inside: Iterator[tuple[str, Node]]
+def _look_into(node: Node) -> tuple[list[tuple[str, Node, PickledTensor]], list[tuple[str, Node]]]:
+    """The tensors right in a dict, the attributes of an object or a short list; and what else there is to look into."""
+    inside: Iterable[tuple[str, Node]]
     if dict_items(node) is not None:
         inside = string_items(node)
     elif isinstance(node, (list, tuple)) and len(node) <= MAX_LIST:
         inside = ((str(i), child) for i, child in enumerate(node))
     else:
-        inside = iter((attributes(node) or {}).items())
-    return ((name, child) for name, child in inside if tensor_of(child) is None)
+        inside = (attributes(node) or {}).items()
+    tensors, children = [], []
+    for name, child in inside:
+        tensor = tensor_of(child)
+        if tensor is not None:
+            tensors.append((name, child, tensor))
+        elif not isinstance(child, (str, bytes, int, float, type(None))):
+            children.append((name, child))
+    return tensors, children
 
 
 def weights_at(path: tuple[str, ...], node: Node, where: str) -> Weights | None:
     """A dict's own tensors or those of a module's ``state_dict()``; ``None`` where there are none."""
-    kinds: dict[str, Kind] = {}
-    if module_attributes(node) is not None:
-        entries = list(state_dict(node, where))
-        named = [(entry.key, entry.node) for entry in entries]
-        kinds = {entry.key: entry.kind for entry in entries}
-    else:
-        named = list(string_items(node))
-    tensors = [(key, value, tensor) for key, value in named if (tensor := tensor_of(value)) is not None]
-    return Weights(path, node, tensors, kinds, is_module=bool(kinds)) if tensors else None
+    if module_attributes(node) is None:
+        tensors = _look_into(node)[0] if dict_items(node) is not None else []
+        return Weights(path, node, tensors) if tensors else None
+    entries = list(state_dict(node, where))
+    tensors = [(entry.key, entry.node, tensor) for entry in entries if (tensor := tensor_of(entry.node)) is not None]
+    kinds = {entry.key: entry.kind for entry in entries}
+    return Weights(path, node, tensors, kinds, is_module=True) if tensors else None
