@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
+from textual.binding import Binding, BindingType
 
 from .actions import Action
 from .terminal import Terminal, read_terminal
@@ -43,6 +44,7 @@ class TerminalApp(App[None]):
     TITLE = "wmtui"
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+z", "suspend_process", show=False, priority=True)]
     CSS = "Screen { background: $background; } ModalScreen { background: transparent; }"
 
     def __init__(self, terminal: Terminal | None = None) -> None:

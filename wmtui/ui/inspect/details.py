@@ -48,7 +48,7 @@ class Details(Lines):
         elif self.about:
             lines += [[(text, None)] for text in wrap_key(self.about, cells, count - len(lines))]
         if self.stats is not None:
-            whose = f"{clip(self.stats.key, cells // 2)}: " if len(self.places) > 1 else ""
+            whose = f"first of {len(self.places):,}: " if len(self.places) > 1 else ""
             lines += stats_lines(self.stats, whose, cells, looks)
         elif self.note:
             lines.append([(clip(self.note, cells), looks.muted)])
