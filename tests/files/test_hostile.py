@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.files.hostile import CANARY, PARTLY, REFUSED
+from tests.files.hostile import CANARY, PARTLY, REFUSED, archive, checkpoint, table, tensor, text
 from tests.files.reading import side
 from wmtui.core.side import SideSpec
-from wmtui.errors import FormatError, InputError
+from wmtui.errors import ChoiceError, FormatError, InputError
 from wmtui.files.open import open_side
 from wmtui.files.regular_file import RegularFile
 
@@ -87,6 +87,21 @@ def test_what_can_be_read_is_listed_with_a_note(tmp_path, monkeypatch, name):
     if name.startswith(("storage", "tensor beyond", "tensor of")):
         with pytest.raises(InputError):
             opened.source.place("w")
+
+
+def test_names_that_steer_a_terminal_do_not_get_into_notes_and_messages(tmp_path):
+    """Class names and names of dictionaries are shown escaped; keys stay as they are for whoever draws them."""
+    evil = "\n\x1b[31m\u202e"
+    weights = {f"a{evil}": table(w=tensor()), "b": table(v=tensor())}
+    path = tmp_path / "w.pt"
+    path.write_bytes(archive(checkpoint(table(**weights))))
+    with pytest.raises(ChoiceError) as caught:
+        side(path)
+    assert caught.value.choices == (f"a{evil}", "b")
+    assert caught.value.message.isprintable()
+    assert caught.value.remedy.isprintable()
+    path.write_bytes(archive(checkpoint(table(w=tensor(), x=text(evil) + text(evil) + b"\x93)R"))))
+    assert all(note.isprintable() for note in side(path).notes)
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_said_so(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from wmtui.core.printable import printable
 from wmtui.core.side import Content, ContentKind
 from wmtui.files.pickle_graph import Bag, Call, Global, Graph, Node, Persistent, Table, dict_items, path_of
 from wmtui.files.pickled_modules import attributes, module_attributes, module_class
@@ -55,7 +56,7 @@ def strangers(graph: Graph) -> tuple[str, ...]:
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(_short(name, 80) for name in names[:3])
+    shown = ", ".join(printable(_short(name, 80)) for name in names[:3])
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.ports import Progress, ProgressCall
+from wmtui.core.printable import printable
 from wmtui.core.side import EMPTY, Content, Side, SideSpec
 from wmtui.errors import FormatError, KeyMissingError, MissingError
 from wmtui.files.contents import content_tree
@@ -208,7 +209,7 @@ def _open_torch(path: Path, file: Path, name: str, spec: SideSpec) -> OpenedSide
     counts = {entry.name: len(entry.tensors) for entry in (*found, weights)}
     form = FORM_NAMES[read.form]
     if read.form == "torchscript":
-        form = f"{form} of {script_class(read)}"
+        form = f"{form} of {printable(script_class(read))}"
     opened = _torch_side(source, name, spec, notes, contents, form)
     return opened._replace(side=_with(opened.side, weights_key=weights.name, weights_keys=counts))
 
@@ -261,7 +262,7 @@ def restrict(side: Side) -> Side:
         tensors = [tensor for tensor in tensors if tensor.key.startswith(prefix)]
         if not tensors:
             tops = list(dict.fromkeys(key.partition(".")[0] for key in side.listing.keys))
-            shown = ", ".join(tops[:8]) + (" ..." if len(tops) > 8 else "")
+            shown = ", ".join(map(printable, tops[:8])) + (" ..." if len(tops) > 8 else "")
             raise KeyMissingError(
                 f"{side.name} has no key that begins with {spec.prefix!r}", f"keys begin with: {shown}"
             )

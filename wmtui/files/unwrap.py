@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from wmtui.core.listing import Kind
+from wmtui.core.printable import printable
 from wmtui.errors import ChoiceError, KeyMissingError
 from wmtui.files.pickle_graph import Node, dict_items, string_items
 from wmtui.files.pickled_modules import attributes, module_attributes, state_dict
@@ -84,14 +85,14 @@ def choose(root: Node, found: Sequence[Weights], weights_key: str | None, where:
             asked = weights_at(path, node, where)
             if asked is not None:
                 return asked
-        names = ", ".join(weights.name or "''" for weights in found)
+        names = ", ".join(printable(weights.name) or "''" for weights in found)
         raise KeyMissingError(f"{where} has no dictionary of weights at {weights_key!r}", f"there are: {names}")
     if len(found) == 1:
         return found[0]
-    names = ", ".join(f"{weights.name} ({len(weights.tensors)} tensors)" for weights in found)
+    names = ", ".join(f"{printable(weights.name)} ({len(weights.tensors)} tensors)" for weights in found)
     raise ChoiceError(
         f"{where} holds several dictionaries of weights: {names}",
-        f"choose one, such as --weights-key {found[0].name}",
+        f"choose one, such as --weights-key {printable(found[0].name)}",
         tuple(weights.name for weights in found),
     )
 
