@@ -79,10 +79,14 @@ class Families:
             self._bags[side, node.bag] = found
         return found
 
+    def weight(self, side: int, node: Node) -> int:
+        """Number of tensors in a block that count."""
+        return self._sizes(side, node).total()
+
     def likeness(self, a: Node, b: Node) -> tuple[float, int]:
         """Dice of the sizes that two blocks hold (raised where totals agree: fused tensors), and the common count."""
         if a.bag == b.bag:
-            return 1.0, a.size
+            return 1.0, self.weight(0, a)
         found = self._likeness.get((a.bag, b.bag))
         if found is None:
             ours, theirs = self._sizes(0, a), self._sizes(1, b)
@@ -104,13 +108,13 @@ class Families:
         return {(a, b) for a, b in cells if a >= 0 and b >= 0}
 
     def align(self, ours: list[Node], theirs: list[Node]) -> tuple[list[Block], float]:
-        """The best order-preserving pairs of two families' members, and their gain in units."""
+        """The best order-preserving pairs of two families' members, and their gain in tensors."""
         decided = self._fact_cells(ours, theirs)
         gain = sum(_FACT_GAIN * ours[a].size for a, _ in decided)
         straight = len(ours) == len(theirs) and all(a == b for a, b in decided)
         if straight and all(a.bag == b.bag for a, b in zip(ours, theirs, strict=True)):
             pairs = [Block(a, b, 1.0) for a, b in zip(ours, theirs, strict=True)]
-            return pairs, float(sum(a.size for a in ours)) + gain
+            return pairs, float(sum(self.weight(0, a) for a in ours)) + gain
         if len(ours) * len(theirs) > _MOST_CELLS:
             return self._align_by_bag(ours, theirs)
         weights: Floats = np.zeros((len(ours), len(theirs)))
@@ -143,14 +147,13 @@ class Families:
                 j -= 1
         return pairs[::-1], float(sums[-1, -1])
 
-    @staticmethod
-    def _align_by_bag(ours: list[Node], theirs: list[Node]) -> tuple[list[Block], float]:
+    def _align_by_bag(self, ours: list[Node], theirs: list[Node]) -> tuple[list[Block], float]:
         """For very long families: the n-th block of a content with the n-th of the same content."""
         places: defaultdict[int, list[Node]] = defaultdict(list)
         for node in reversed(theirs):
             places[node.bag].append(node)
         pairs = [Block(a, places[a.bag].pop(), 1.0) for a in ours if places.get(a.bag)]
-        return pairs, float(sum(a.size for a, *_ in pairs))
+        return pairs, float(sum(self.weight(0, a) for a, *_ in pairs))
 
     # -- choice of families ----------------------------------------------------------------------------------------
 
@@ -180,9 +183,9 @@ class Families:
 
     def _best(self, a: Node, b: Node, ours: dict[str, list[Node]], theirs: dict[str, list[Node]]) -> list[Block] | None:
         bounds = []
-        size_b = {key: sum(node.size for node in nodes) for key, nodes in theirs.items()}
+        size_b = {key: sum(self.weight(1, node) for node in nodes) for key, nodes in theirs.items()}
         for key_a, nodes_a in ours.items():
-            size_a = sum(node.size for node in nodes_a)
+            size_a = sum(self.weight(0, node) for node in nodes_a)
             for key_b, nodes_b in theirs.items():
                 if max(len(nodes_a), len(nodes_b)) >= 2:
                     bounds.append((min(size_a, size_b[key_b]), -key_a.count(".") - key_b.count("."), key_a, key_b))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from rapidfuzz import fuzz
 
@@ -13,6 +13,7 @@ from wmtui.core.matching.words import words
 from wmtui.core.proposal import Transform
 
 Shape = tuple[int, ...]
+Label = TypeVar("Label")
 
 _NAME_SHARE = 0.5
 _CONVENTION_SHARE = 0.5
@@ -79,27 +80,17 @@ class Shapes:
 
     def _decide_modes(self) -> None:
         ours, theirs = _matrices(self.source), _matrices(self.target)
-        modes: defaultdict[Shape, float] = defaultdict(float)
-        seen: defaultdict[Shape, list[int]] = defaultdict(lambda: [0, 0, 0])
-        for (shape, bias), count in ours.sizes.items():
-            same = min(count, theirs.sizes.get((shape, bias), 0))
-            turned = min(count, theirs.sizes.get((shape[::-1], bias), 0))
-            modes[min(shape), max(shape)] += turned - same
-            tally = seen[min(shape), max(shape)]
-            tally[0] += count
-            tally[1] += same
-            tally[2] += turned
-        for (shape, name), count in ours.names.items():
-            same = min(count, theirs.names.get((shape, name), 0))
-            turned = min(count, theirs.names.get((shape[::-1], name), 0))
-            modes[min(shape), max(shape)] += (turned - same) * _NAME_SHARE
+        by_size = _agreement(ours.sizes, theirs.sizes)
+        by_name = _agreement(ours.names, theirs.names)
         habit = _CONVENTION_SHARE * (ours.kernels != theirs.kernels)
-        for lengths, tally in seen.items():
-            modes[lengths] += habit * tally[0]
+        modes: dict[Shape, float] = {}
+        for lengths, (count, same, turned) in by_size.items():
+            _, named_same, named_turned = by_name.get(lengths, (0.0, 0.0, 0.0))
+            modes[lengths] = turned - same + (named_turned - named_same) * _NAME_SHARE + habit * count
         self._modes = modes
         self._overall = sum(modes.values()) or habit
         self._mixed = frozenset(
-            k for k, (all_, same, turned) in seen.items() if same and turned and same + turned <= all_
+            lengths for lengths, (count, same, turned) in by_size.items() if same and turned and same + turned <= count
         )
 
     def transposes(self, shape: Shape) -> bool:
@@ -191,6 +182,30 @@ class _Matrices(NamedTuple):
     sizes: Counter[tuple[Shape, int | None]]
     names: Counter[tuple[Shape, tuple[str, ...]]]
     kernels: bool
+
+
+def _agreement(
+    ours: Counter[tuple[Shape, Label]], theirs: Counter[tuple[Shape, Label]]
+) -> dict[Shape, tuple[float, float, float]]:
+    """For each pair of lengths: matrices, how many could pair as they are, and how many as transposes.
+
+    Each side's counts are taken as shares, so that missing layers change nothing.
+    """
+    totals: tuple[Counter[Shape], Counter[Shape]] = (Counter(), Counter())
+    for side, counts in zip(totals, (ours, theirs), strict=True):
+        for (shape, _), count in counts.items():
+            side[min(shape), max(shape)] += count
+    found: dict[Shape, tuple[float, float, float]] = {}
+    for (shape, label), count in ours.items():
+        lengths = (min(shape), max(shape))
+        if not totals[1][lengths]:
+            continue
+        scale = totals[0][lengths] / totals[1][lengths]
+        all_, same, turned = found.get(lengths, (0.0, 0.0, 0.0))
+        same += min(count, theirs[shape, label] * scale)
+        turned += min(count, theirs[shape[::-1], label] * scale)
+        found[lengths] = (all_ + count, same, turned)
+    return found
 
 
 def _matrices(tree: Tree) -> _Matrices:
