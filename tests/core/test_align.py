@@ -42,10 +42,18 @@ def test_without_like_numbers_the_order_decides():
     assert pairs(source, target) == {"a.3.w": "b.1.w", "a.6.w": "b.2.w", "a.12.w": "b.4.w"}
 
 
+def test_an_anchor_may_turn_the_order_round():
+    source = listing("refine.1.w", "refine.2.w", "refine.3.w", "refine.4.w")
+    target = listing("fuse.0.x", "fuse.1.x", "fuse.2.x", "fuse.3.x")
+    found = pairs(source, target, ("refine.1.w", "fuse.3.x"))
+    assert found == {f"refine.{n}.w": f"fuse.{4 - n}.x" for n in range(1, 5)}
+
+
 def test_the_anchor_comes_out_even_where_nothing_else_does():
-    source = listing("a.0.w", "a.1.w")
-    target = listing("b.0.w", "b.1.w")
-    assert pairs(source, target, ("a.0.w", "b.1.w")) == {"a.0.w": "b.1.w"}
+    source = listing("a.0.w", "a.1.w", "a.5.w")
+    target = listing("b.0.w", "b.1.w", "b.2.w")
+    assert pairs(source, target, ("a.0.w", "b.1.w")) == {"a.0.w": "b.1.w", "a.1.w": "b.2.w"}
+    assert pairs(source, target, ("a.5.w", "b.1.w")) == {"a.5.w": "b.1.w"}
 
 
 def test_shapes_that_nothing_joins_are_left_out_and_transforms_told():

@@ -10,6 +10,7 @@ from tests.ui.standins import NotingSave, SuffixMatch, listing
 from tests.ui.user import User, at_the_screen
 from wmtui.core.decisions import Accept, Assign, PairRun, Redo, Undo
 from wmtui.core.ports import SaveRequest
+from wmtui.core.proposal import Facts
 from wmtui.core.session import Status
 from wmtui.ui.review.details import DetailsWindow
 from wmtui.ui.save import SaveWindow
@@ -385,3 +386,26 @@ async def test_wide_screens_show_all_panes_and_follow_the_partner():
         assert user.screen.pane_name() == "target"
         await user.press("k", "t")
         assert "enc.{0-3}.q.weight" in user.row
+
+
+class FollowingMatch(SuffixMatch):
+    """Takes one correction for a rule: once a query is a key, all are."""
+
+    def __call__(self, facts, progress, cancelled):
+        if any(".q." in source and ".k." in target for source, target in facts.pairs.items()):
+            given = {f"enc.{n}.{a}.weight": f"body.{n}.{b}.weight" for n in LAYERS for a, b in ("qk", "kq")}
+            proposal = super().__call__(Facts({**given, **facts.pairs}), progress, cancelled)
+            self.calls[-1] = facts
+            return proposal
+        return super().__call__(facts, progress, cancelled)
+
+
+async def test_one_correction_moves_the_proposals_that_follow_from_it_and_says_how_many():
+    async with at_the_screen(SOURCE, TARGET, match=FollowingMatch(SOURCE, TARGET)) as user:
+        await user.press("l", "j", "r")
+        await user.type("0.k")
+        await user.press("enter")
+        assert user.pairs == {"enc.0.q.weight": "body.0.k.weight"}
+        await user.idle()
+        assert user.said == "assigned 1 key; 7 other proposals changed with it"
+        assert user.pairs == {"enc.0.q.weight": "body.0.k.weight"}, "they are proposals until they are accepted"

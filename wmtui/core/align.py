@@ -41,8 +41,8 @@ def correspond(
     """Which member of one group belongs to which of the other, by the numbers in their keys.
 
     Tried in this order: the numbers that vary are equal on both sides; each number of the target follows one of the
-    source's, moved by what the anchor shows (``blocks.0`` and ``layers.1``); the order on both sides. The first way
-    that serves the anchor and most members is taken.
+    source's, moved by what the anchor shows (``blocks.0`` and ``layers.1``); the order on both sides; the one order
+    and the other backwards. The first way that serves the anchor and most members is taken.
 
     Args:
         anchor: a pair that must come out; else the first of both.
@@ -57,6 +57,7 @@ def correspond(
             _by_equality(source_numbers, target_numbers),
             _by_offset(source_numbers, target_numbers, anchor),
             _by_order(source_numbers, target_numbers),
+            _by_order(source_numbers, target_numbers, backwards=True),
         ]
         ways = [way for way in ways if way.get(anchor[0]) == anchor[1]]
     return sorted(max(ways, key=len, default={anchor[0]: anchor[1]}).items())
@@ -75,11 +76,11 @@ def _by_equality(source: dict[int, Indices], target: dict[int, Indices]) -> dict
     return {s: place_of[numbers] for s, numbers in source.items() if numbers in place_of}
 
 
-def _by_order(source: dict[int, Indices], target: dict[int, Indices]) -> dict[int, int]:
+def _by_order(source: dict[int, Indices], target: dict[int, Indices], backwards: bool = False) -> dict[int, int]:
     if len(source) != len(target):
         return {}
-    ordered = (sorted(side, key=lambda place: (side[place], place)) for side in (source, target))
-    return dict(zip(*ordered, strict=True))
+    here, there = (sorted(side, key=lambda place: (side[place], place)) for side in (source, target))
+    return dict(zip(here, reversed(there) if backwards else there, strict=True))
 
 
 def _by_offset(source: dict[int, Indices], target: dict[int, Indices], anchor: tuple[int, int]) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from wmtui.core.decisions import Decision
 from wmtui.core.groups import Grouping
 from wmtui.core.listing import Listing
 from wmtui.core.ports import Progress
-from wmtui.core.proposal import Facts, Proposal
+from wmtui.core.proposal import Facts, Pair, Proposal
 from wmtui.core.review import Review
 from wmtui.errors import Cancelled, WmtuiError
 from wmtui.ui.review.base import Ports
@@ -58,11 +59,12 @@ class ReviewScreen(Deciding):
     class Proposed(Message):
         """The matcher is done."""
 
-        def __init__(self, run: int, proposal: Proposal, grouping: Grouping) -> None:
+        def __init__(self, run: int, proposal: Proposal, grouping: Grouping, moved: int) -> None:
             super().__init__()
             self.run = run
             self.proposal = proposal
             self.grouping = grouping
+            self.moved = moved
 
     class Stopped(Message):
         """The matcher was cancelled, or failed."""
@@ -142,11 +144,11 @@ class ReviewScreen(Deciding):
         self.header.show()
         facts = self.review.session.facts
         self.run_worker(
-            partial(self._match, self.run, facts, self.whole), thread=True, exclusive=True, group="match",
-            exit_on_error=False,
+            partial(self._match, self.run, facts, self.whole, self.review.session.proposal.pairs),
+            thread=True, exclusive=True, group="match", exit_on_error=False,
         )  # fmt: skip
 
-    def _match(self, run: int, facts: Facts, whole: bool) -> None:
+    def _match(self, run: int, facts: Facts, whole: bool, before: Mapping[str, Pair]) -> None:
         """In a worker thread: group, match, group again; touches nothing of the screen but its message queue."""
         worker = get_current_worker()
         last = 0.0
@@ -163,6 +165,11 @@ class ReviewScreen(Deciding):
                 self.post_message(self.Whole(Review(*self.listings)))
             proposal = self.ports.match(facts, progress, lambda: worker.is_cancelled)
             grouping = Grouping(*self.listings, proposal)
+            pairs = proposal.pairs
+            moved = sum(
+                key not in facts.pairs and ((old := before.get(key)) is None or old.target != pair.target)
+                for key, pair in pairs.items()
+            )
         except Cancelled:
             self.post_message(self.Stopped(run, "matching was stopped; , proposes again"))
         except WmtuiError as error:
@@ -170,7 +177,7 @@ class ReviewScreen(Deciding):
         except Exception as error:  # the review goes on by hand, whatever the matcher stumbled over
             self.post_message(self.Stopped(run, f"the matcher failed: {type(error).__name__}: {error}"))
         else:
-            self.post_message(self.Proposed(run, proposal, grouping))
+            self.post_message(self.Proposed(run, proposal, grouping, moved if before else 0))
 
     def stop_matching(self) -> None:
         self.workers.cancel_group(self, "match")
@@ -207,6 +214,9 @@ class ReviewScreen(Deciding):
         self.target_pane.take_rows(keep_target)
         self.idle()
         self.show()
+        if event.moved:
+            text = self.status.text.partition(";")[0] or "proposed anew"
+            self.say(f"{text}; {plural(event.moved, 'other proposal')} changed with it", "good")
 
     def on_review_screen_stopped(self, event: Stopped) -> None:
         if event.run == self.run:
