@@ -8,6 +8,7 @@ import signal
 
 import pytest
 from rich.cells import cell_len
+from textual import events
 
 from tests.ui.inspected import HOSTILE, Scan, Values, hostile, screen_lines, settle, transformer
 from wmtui.core.listing import Listing
@@ -93,6 +94,25 @@ async def test_search_is_live_and_loose():
         assert pilot.app.focused is pilot.app.screen.list
         await pilot.press("3", "slash", *"norm", "enter")
         shows(screen_lines(pilot), "[1 groups", "4 of 14 tensors  /norm")
+
+
+async def test_a_search_is_typed_as_in_a_shell():
+    async with app_of().run_test(size=SMALL) as pilot:
+        table, line = pilot.app.screen.table, pilot.app.screen.status
+        await pilot.press("slash", *"attn", "space", *"keyy", "backspace")
+        assert table.text == "attn key"
+        await pilot.press("ctrl+w")
+        assert table.text == "attn"
+        line.post_message(events.Paste("x\x1b[31m\nsecond line"))
+        await pilot.pause()
+        assert table.text == "attnx\x1b[31m"
+        shows(screen_lines(pilot), r"/attnx\x1b[31m")
+        await pilot.press("ctrl+u", "q", "j")
+        assert table.text == "qj"
+        await pilot.press("ctrl+u", *"norm", "down", "slash")
+        assert line.typed == "norm"
+        await pilot.press("enter", "slash", "escape")
+        assert table.text == ""
 
 
 async def test_it_sorts():
@@ -257,6 +277,15 @@ async def test_hostile_names_harm_no_view(size):
         await pilot.press("escape", "1", "g")
         if size[0] > 40:
             shows(screen_lines(pilot), *(safe(name) for name in HOSTILE[:8]))
+
+
+@pytest.mark.parametrize(("height", "rows", "details"), [(40, 5, True), (24, 5, True), (14, 5, True), (9, 3, False)])
+async def test_the_list_keeps_its_room(height, rows, details):
+    async with app_of().run_test(size=(80, height)) as pilot:
+        await pilot.press("G")
+        lines = screen_lines(pilot)
+        assert sum("float" in line for line in lines[3:-2]) >= rows
+        assert pilot.app.screen.details.display is details
 
 
 async def test_an_empty_file_is_no_trouble():

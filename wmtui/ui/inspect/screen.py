@@ -24,8 +24,8 @@ from wmtui.ui.searchline import SearchLine
 from wmtui.ui.theme import palette
 from wmtui.ui.windows import PageWindow, key_lines
 
-TALL = 34
-"""Rows of a terminal from which on the details get more room."""
+TALL, LOW, FLAT = 34, 18, 12
+"""Rows of a terminal from which on the details get more room, and below which they get less and none."""
 OFTEN = 0.1
 """Seconds between two reports of progress."""
 
@@ -50,6 +50,8 @@ class ViewScreen(LinesScreen):
     DEFAULT_CSS = """
     ViewScreen { layout: vertical; overflow: hidden; }
     ViewScreen.tall Details { height: 9; }
+    ViewScreen.low Details { height: 3; }
+    ViewScreen.flat Details { display: none; }
     """
 
     class Advanced(Message):
@@ -98,7 +100,10 @@ class ViewScreen(LinesScreen):
         self.look()
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.height >= TALL, "tall")
+        height = event.size.height
+        self.set_class(height >= TALL, "tall")
+        self.set_class(height < LOW, "low")
+        self.set_class(height < FLAT, "flat")
 
     # ---- what is looked at
 
