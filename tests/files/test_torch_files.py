@@ -8,7 +8,9 @@ import pickle
 import tarfile
 import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,7 +18,7 @@ from torch import nn
 from tests.files.reading import rows, side, ties, torch_rows, torch_ties
 from tests.files.zoo import Tied, models, parametrized
 from wmtui.core.side import SideSpec
-from wmtui.errors import ChoiceError, FormatError, KeyMissingError
+from wmtui.errors import ChoiceError, FormatError, InputError, KeyMissingError
 from wmtui.files.open import open_side
 
 MODELS = models()
@@ -299,6 +301,48 @@ class Scripted(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.bn(self.conv(x))
         return out
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_weights_of_a_plain_pickle_are_listed(tmp_path, protocol):
+    """As libraries wrote them with ``pickle.dump``: of tensors, of numpy arrays, of whole models."""
+    state = MODELS["half"].state_dict()
+    for kept in ({"model": state}, {"model": {key: value.numpy() for key, value in state.items()}}, MODELS["half"]):
+        (tmp_path / "w.pkl").write_bytes(pickle.dumps(kept, protocol))
+        opened = open_side(SideSpec(str(tmp_path / "w.pkl")))
+        assert rows(opened.side.listing) == torch_rows(state)
+        with pytest.raises(InputError, match="cannot be read"):
+            opened.source.place("norm.weight")
+
+
+def test_arrays_beside_weights_are_no_weights(tmp_path):
+    kept = {"net": {"w": torch.zeros(2, 2)}, "stats": {"mean": np.zeros(3), "std": np.ones(3)}}
+    found = side(save(kept, tmp_path / "c.pt"))
+    assert dict(found.weights_keys) == {"net": 1}
+    assert dict(dict(found.contents.items)["stats"].items)["mean"].text == "ndarray of float64 [3]"
+
+
+class Packed(torch.Tensor):
+    """A tensor made of other tensors, as quantization libraries have them: it has a shape but no storage."""
+
+    parts: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, parts: torch.Tensor, shape: tuple[int, ...]) -> Any:
+        made = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=torch.bfloat16)
+        made.parts = parts
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, *args: Any) -> Any:
+        raise NotImplementedError
+
+
+def test_a_tensor_made_of_other_tensors_is_listed_with_its_own_shape(tmp_path):
+    packed = Packed(torch.zeros(4, 2, dtype=torch.uint8), (4, 4))
+    found = side(save({"w": packed, "plain": torch.zeros(2)}, tmp_path / "w.pt"))
+    spec = found.listing["w"]
+    assert (spec.shape, spec.dtype, spec.type_name) == ((4, 4), "bfloat16", "Packed")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

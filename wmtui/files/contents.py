@@ -8,7 +8,7 @@ from wmtui.core.printable import printable
 from wmtui.core.side import Content, ContentKind
 from wmtui.files.pickle_graph import Bag, Call, Global, Graph, Node, Persistent, Table, dict_items, path_of
 from wmtui.files.pickled_modules import attributes, module_attributes, module_class
-from wmtui.files.torch_tensors import array_shape, class_name, dtype_of, ints, storage_of, tensor_of
+from wmtui.files.torch_tensors import class_name, dtype_of, ints, storage_of, tensor_of
 from wmtui.files.unwrap import Weights
 
 MAX_NODES = 5_000
@@ -85,7 +85,8 @@ class _Tree:
             return Content("value", f"{len(node)} bytes")
         tensor = tensor_of(node)
         if tensor is not None:
-            return Content("tensor", f"{tensor.type_name or tensor.dtype} {list(tensor.shape)}")
+            kind = f"{tensor.type_name} of {tensor.dtype}" if tensor.type_name else tensor.dtype
+            return Content("tensor", f"{kind} {list(tensor.shape)}")
         if isinstance(node, (list, tuple)):
             return self.sequence("list" if isinstance(node, list) else "tuple", node, depth)
         items = dict_items(node)
@@ -122,9 +123,6 @@ class _Tree:
             return Content("value", f"torch.Size({list(size)})")
         if path_of(node.func) == "torch.device" and isinstance(node.args, tuple):
             return Content("value", f"device {':'.join(str(arg) for arg in node.args if isinstance(arg, (str, int)))}")
-        shape = array_shape(node)
-        if shape is not None:
-            return Content("object", f"numpy.ndarray {list(shape)}")
         name = module_class(node)
         if module_attributes(node) is not None:
             return Content("object", f"{name} (module)")

@@ -67,6 +67,15 @@ STORAGES: dict[str, str] = {
 }
 """Classes of storages, of whatever device -> the type of their elements; an untyped one is counted in bytes."""
 
+NUMPY_CODES: dict[str, str] = {
+    "b1": "bool",
+    "c8": "complex64",
+    "c16": "complex128",
+    **{f"{letter}{n}": f"{name}{8 * n}" for letter, name in (("i", "int"), ("u", "uint")) for n in (1, 2, 4, 8)},
+    **{f"f{n}": f"float{8 * n}" for n in (2, 4, 8)},
+}
+"""numpy's codes of types as they stand in pickles -> torch's names."""
+
 _SHORT = {"float": "float32", "double": "float64", "half": "float16", "int": "int32", "long": "int64", "short": "int16"}
 
 

@@ -5,15 +5,17 @@ The functions are those of ``torch._utils`` and ``torch._tensor`` from PyTorch 0
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
 from wmtui.core.listing import Kind
-from wmtui.files.dtypes import BITS, STORAGES, nbytes_of, torch_name
+from wmtui.files.dtypes import BITS, NUMPY_CODES, STORAGES, nbytes_of, torch_name
 from wmtui.files.pickle_graph import Call, Global, Node, Persistent, get, path_of
 
 MAX_DIMS = 64
+_STORAGE_CLASS = re.compile(rb"ctorch\n(\w+Storage)\n")
 
 
 class StorageRef(NamedTuple):
@@ -73,6 +75,8 @@ def tensor_of(node: Node) -> PickledTensor | None:
             return None
     elif path_of(node.func).endswith("ShardedTensor"):
         made = _sharded_tensor(node)
+    elif path_of(node.func).endswith(("multiarray._reconstruct", "numeric._frombuffer")):
+        made = _array(node)
     if made is not None and made.storage is None and made.identity is None:
         return made._replace(identity=id(node))
     return made
@@ -125,6 +129,8 @@ def _plain(args: tuple[Node, ...], dtype: str | None = None) -> PickledTensor | 
     offset = args[1]
     ref = storage_of(args[0])
     shape, strides = ints(args[2]), ints(args[3])
+    if ref is None and shape is not None and isinstance(args[0], Call):
+        return _in_pickle(args[0], shape)
     if ref is None or shape is None or strides is None or len(shape) != len(strides) or not _is_count(offset):
         return None
     name = dtype or ref.dtype
@@ -210,7 +216,8 @@ def _from_cpu(args: tuple[Node, ...]) -> PickledTensor | None:
 
 
 def _from_numpy(args: tuple[Node, ...]) -> PickledTensor | None:
-    shape = array_shape(args[0]) if args else None
+    array = tensor_of(args[0]) if args else None
+    shape = array.shape if array is not None else None
     dtype = dtype_of(args[1]) if len(args) > 1 else None
     if shape is None or dtype is None:
         return None
@@ -248,12 +255,38 @@ def _sharded_tensor(node: Call) -> PickledTensor | None:
     return PickledTensor(shape, dtype or "float32", type_name="ShardedTensor")
 
 
-def array_shape(node: Node) -> tuple[int, ...] | None:
-    """The shape of a numpy array, which is a call to ``_reconstruct`` with a state ``(version, shape, dtype, ...)``."""
-    if isinstance(node, Call) and path_of(node.func).endswith("multiarray._reconstruct"):
-        state = node.state
-        return ints(state[1]) if isinstance(state, tuple) and len(state) > 2 else None
-    return None
+def _array(node: Call) -> PickledTensor | None:
+    """A numpy array, as some libraries keep weights in plain pickles.
+
+    It is a call to ``_reconstruct`` with a state ``(version, shape, dtype, ...)``, in protocol 5 one to ``_frombuffer``
+    with ``(bytes, dtype, shape, order)``.
+    """
+    if path_of(node.func).endswith("._frombuffer"):
+        parts = node.args[2:0:-1] if isinstance(node.args, tuple) else ()
+    else:
+        parts = node.state[1:3] if isinstance(node.state, tuple) else ()
+    if len(parts) != 2:
+        return None
+    shape, kind = ints(parts[0]), parts[1]
+    code = kind.args[0] if isinstance(kind, Call) and isinstance(kind.args, tuple) and kind.args else None
+    dtype = NUMPY_CODES.get(code) if isinstance(code, str) else None
+    if shape is None or dtype is None:
+        return None
+    return PickledTensor(shape, dtype, type_name="ndarray", nbytes=nbytes_of(dtype, prod(shape)))
+
+
+def _in_pickle(storage: Call, shape: tuple[int, ...]) -> PickledTensor | None:
+    """A tensor that ``pickle`` wrote without torch: its storage is a file of ``torch.save`` within the pickle."""
+    args = storage.args
+    data = args[0] if path_of(storage.func) == "torch.storage._load_from_bytes" and isinstance(args, tuple) else None
+    if isinstance(data, Call) and path_of(data.func) == "_codecs.encode" and isinstance(data.args, tuple):
+        data = data.args[0]
+    head = data[:2000].encode("latin-1", "replace") if isinstance(data, str) else data
+    found = _STORAGE_CLASS.search(head[:2000]) if isinstance(head, bytes) else None
+    dtype = STORAGES.get(found[1].decode()) if found else None
+    if dtype is None:
+        return None
+    return PickledTensor(shape, dtype, type_name="tensor in a plain pickle", nbytes=nbytes_of(dtype, prod(shape)))
 
 
 _Rebuild = Callable[[tuple[Node, ...]], PickledTensor | None]

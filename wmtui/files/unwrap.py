@@ -45,8 +45,8 @@ class Weights:
 
     @cached_property
     def size(self) -> int:
-        """Number of its tensors that are more than single numbers."""
-        return sum(tensor.shape not in ((), (1,)) for _, _, tensor in self.tensors)
+        """Number of its tensors that are more than single numbers; numpy's arrays don't count beside torch's."""
+        return sum(tensor.shape not in ((), (1,)) and tensor.type_name != "ndarray" for _, _, tensor in self.tensors)
 
     @property
     def name(self) -> str:
