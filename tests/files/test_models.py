@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 
 import pytest
@@ -129,6 +130,24 @@ def test_a_model_can_be_built_again_with_real_weights(net):
 def test_what_a_factory_prints_does_not_get_into_the_output(net, capsys):
     side(f"{net}:chatty")
     assert capsys.readouterr().out == ""
+
+
+def test_a_model_may_import_from_its_own_folder_while_it_is_built(tmp_path):
+    (tmp_path / "sizes_of_my_net.py").write_text("HIDDEN = 5\n")
+    code = (
+        "from torch import nn\ndef make():\n    from sizes_of_my_net import HIDDEN\n    return nn.Linear(HIDDEN, 1)\n"
+    )
+    (tmp_path / "my_net.py").write_text(code)
+    before = list(sys.path)
+    assert side(f"{tmp_path}/my_net.py:make").listing["weight"].shape == (1, 5)
+    assert sys.path == before
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_parameters_without_a_shape_yet_are_listed_as_such(tmp_path):
+    torch.save(nn.Sequential(nn.LazyLinear(3)), tmp_path / "m.pt")
+    for found in (side("torch.nn:LazyLinear", args={"out_features": 3}), side(tmp_path / "m.pt")):
+        assert [(spec.shape, spec.type_name) for spec in found.listing] == [((), "UninitializedParameter")] * 2
 
 
 def test_buffers_can_be_left_out_and_those_that_are_not_saved_never_count():

@@ -199,7 +199,7 @@ def _call(factory: Any, spec: SideSpec) -> nn.Module:
     if not callable(factory):
         kind = type(factory).__name__
         raise ModelError(f"{spec.location} is no model but of type {kind}", "name a class or a function")
-    with redirect_stdout(sys.stderr):
+    with _importing(spec.location.rpartition(":")[0]), redirect_stdout(sys.stderr):
         made = factory(**spec.args)
     if not isinstance(made, nn.Module):
         raise ModelError(

@@ -240,6 +240,12 @@ def _wrapper(args: tuple[Node, ...]) -> PickledTensor | None:
     return PickledTensor(shape, dtype, type_name=class_name(args[0]))
 
 
+def _lazy(args: tuple[Node, ...]) -> PickledTensor:
+    """A parameter whose shape its module has not seen yet: ``(requires_grad, device, dtype)`` in some order."""
+    dtype = next(filter(None, map(dtype_of, args)), "float32")
+    return PickledTensor((), dtype, "parameter", "UninitializedParameter")
+
+
 def _sharded_tensor(node: Call) -> PickledTensor | None:
     """A ``ShardedTensor``'s state is ``(shards, metadata, ...)``; the metadata tell the whole shape."""
     state = node.state
@@ -298,6 +304,7 @@ _REBUILD: dict[str, _Rebuild] = {
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
     "torch.nn.parameter.Parameter": _parameter,
+    "torch.nn.parameter.UninitializedParameter": _lazy,
     "torch._utils._rebuild_sparse_tensor": _sparse,
     "torch._utils._rebuild_sparse_csr_tensor": _sparse,
     "torch._utils._rebuild_nested_tensor": _nested,
