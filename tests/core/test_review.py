@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from wmtui.core.decisions import Accept, Assign, Redo, Undo
 from wmtui.core.forecast import forecast
-from wmtui.core.groups import Grouping
 from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.plan import make_plan
 from wmtui.core.proposal import Pair, Proposal, Transform
@@ -29,7 +28,7 @@ def a_review(confidence: float = 0.95, matched: bool = True) -> Review:
     source += [TensorSpec("head", (8,)), TensorSpec("extra", (9,))]
     target = [TensorSpec(f"l.{n}.{w}", (3, 2) if w == "w" else (4,)) for n in range(LAYERS) for w in ("w", "v")]
     target += [TensorSpec("out", (8,)), TensorSpec("tied", (8,), shares="out"), TensorSpec("more", (4,))]
-    review = Review(Listing("source", source), Listing("target", target))
+    sides = Listing("source", source), Listing("target", target)
     if matched:
         pairs = {}
         for n in range(LAYERS):
@@ -37,8 +36,8 @@ def a_review(confidence: float = 0.95, matched: bool = True) -> Review:
                 pairs[f"b.{n}.{w}"] = Pair(f"b.{n}.{w}", f"l.{n}.{w}", confidence - n / 10, transform)
         pairs["head"] = Pair("head", "out", 0.5)
         proposal = Proposal(pairs, {}, (), (), lambda key, limit: ())
-        review.propose(proposal, Grouping(review.source, review.target, proposal))
-    return review
+        return Review(*sides, proposal)
+    return Review(*sides)
 
 
 def check(review: Review) -> None:
@@ -132,9 +131,14 @@ def test_groups_are_rows_and_expand():
 def test_what_was_expanded_stays_so_after_a_new_proposal():
     review = a_review()
     review.sources.toggle(1)
-    proposal = review.session.proposal
-    review.propose(proposal, Grouping(review.source, review.target, proposal))
-    assert review.sources.rows == [-1, -2, 1, 3, 5, 6, 7]
+    review.sources.sort(Order.SIZE)
+    review.targets.choose_facet(Status.PROPOSED)
+    review.move_bar(1)
+    again = Review(review.source, review.target, review.session.proposal)
+    again.follow(review)
+    assert review.sources.rows == again.sources.rows == [-1, -2, 1, 3, 5, 7, 6]
+    assert again.targets.rows == review.targets.rows
+    assert again.above() == review.above() == (2, 2)
 
 
 def test_the_next_open_key_goes_round_and_ends():
@@ -206,13 +210,11 @@ def test_a_group_is_assigned_member_by_member():
 
 
 def test_groups_swap_member_by_member():
-    review = a_review()
     source = Listing("s", [TensorSpec(f"{n}.{w}", (4,)) for w in "qk" for n in range(3)])
     target = Listing("t", [TensorSpec(f"{n}.{w}", (4,)) for w in "xy" for n in range(3)])
-    review = Review(source, target)
     pairs = {s.key: Pair(s.key, t.key, 0.9) for s, t in zip(source, target, strict=True)}
     proposal = Proposal(pairs, {}, (), (), lambda key, limit: ())
-    review.propose(proposal, Grouping(source, target, proposal))
+    review = Review(source, target, proposal)
     review.apply(review.swap([0, 1, 2], [3, 4, 5]))
     assert [review.session.partner(p) for p in range(6)] == [3, 4, 5, 0, 1, 2]
     review.apply(Undo())

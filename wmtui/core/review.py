@@ -49,6 +49,8 @@ class Review:
 
     Args:
         source, target: the listings.
+        proposal: what the matcher says; ``None`` where it has said nothing yet.
+        grouping: the groups for it; made where it is not given.
 
     Attributes:
         session: what is decided and what is proposed.
@@ -59,12 +61,17 @@ class Review:
             how many target keys get nothing, how many a tensor of another shape.
     """
 
-    def __init__(self, source: Listing, target: Listing) -> None:
-        self.session = Session(source, target, no_proposal())
-        self.matched = False
+    def __init__(
+        self, source: Listing, target: Listing, proposal: Proposal | None = None, grouping: Grouping | None = None
+    ) -> None:
+        self.session = Session(source, target, proposal or no_proposal())
+        self.matched = proposal is not None
         self.bar = BARS.index(0.9)
         self._confidence = array("d", bytes(8 * len(source)))
-        grouping = Grouping(source, target, self.session.proposal)
+        for pair in self.session.proposal.pairs.values():
+            self._confidence[source.index[pair.source]] = pair.confidence
+        if grouping is None:
+            grouping = Grouping(source, target, self.session.proposal)
         self.sources = PaneView(source, grouping.sources, grouping.of_source, self.session.status, self.certainty)
         self.targets = PaneView(
             target, grouping.targets, grouping.of_target, self.session.target_status, self._target_certainty
@@ -83,17 +90,12 @@ class Review:
 
     # ---- what changes it
 
-    def propose(self, proposal: Proposal, grouping: Grouping) -> None:
-        """Take a proposal and its groups; what was decided stays."""
-        self.matched = True
-        index = self.source.index
-        self._confidence = array("d", bytes(8 * len(self.source)))
-        for pair in proposal.pairs.values():
-            self._confidence[index[pair.source]] = pair.confidence
-        self.session.propose(proposal)
-        self.sources.regroup(grouping.sources, grouping.of_source)
-        self.targets.regroup(grouping.targets, grouping.of_target)
-        self._count_all()
+    def follow(self, other: Review) -> None:
+        """Show what another review of the same sides shows: bar, searches, orders, open groups."""
+        self.sources.follow(other.sources)
+        self.targets.follow(other.targets)
+        self.bar = other.bar
+        self._count_above()
 
     def apply(self, decision: Decision) -> Change:
         """Carry a decision out, see :meth:`Session.apply`."""

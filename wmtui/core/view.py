@@ -48,16 +48,14 @@ class PaneView(GroupTable):
 
     # ---- what changes it
 
-    def regroup(self, groups: Sequence[Group], of_key: Sequence[int]) -> None:
-        """Take other groups, and every status anew; what was expanded stays so where a group has the same keys."""
-        old = {self.groups[g].members for g in self.expanded}
-        self.groups = groups
-        self.of_key = of_key
-        self.expanded = {g for g, group in enumerate(groups) if group.members in old} if old else set()
-        self._shapes.clear()
-        self._look(groups, of_key)
+    def follow(self, other: PaneView) -> None:
+        """Search, sort and filter as another view of the same listing; open the groups that are open there."""
+        open_there = {other.groups[g].members for g in other.expanded}
+        if open_there:
+            self.expanded = {g for g, group in enumerate(self.groups) if group.members in open_there}
+        self.text, self.order = other.text, other.order
         self._sorted_groups = None
-        self.refresh()
+        self.choose_facet(other.facet)
 
     def _look(self, groups: Sequence[Group], of_key: Sequence[int]) -> None:
         code_of = CODE

@@ -155,8 +155,8 @@ class SaveWindow(ModalScreen[bool]):
             lines.append([(safe(found.remedy), looks.muted)])
         else:
             for output in found.outputs:
-                lines.append([(f"{output.what:10} ", looks.muted), (f"{bytes_text(output.nbytes):>9}  ", None),
-                              (safe(output.path), None)])  # fmt: skip
+                size = bytes_text(output.nbytes) if output.nbytes else ""
+                lines.append([(f"{output.what:10} ", looks.muted), (f"{size:>9}  {safe(output.path)}", None)])
                 lines += [[(" " * 22 + safe(note), looks.muted)] for note in output.notes]
             parts = [(found.renamed, "renamed"), (found.transformed, "changed in shape"), (found.aliased, "aliases"),
                      (found.kept, "kept"), (found.dropped, "dropped")]  # fmt: skip

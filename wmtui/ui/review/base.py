@@ -59,6 +59,7 @@ class ReviewBase(LinesScreen):
     Attributes:
         review: the state; for a large pair that of the first few keys, until all are grouped.
         whole: whether it holds all keys.
+        decisions: every one so far; the review follows from it and the proposal.
         undone, done: what kinds of decisions stand and were taken back, to know when to propose anew.
         unsaved: whether something was decided since the last save.
     """
@@ -83,6 +84,7 @@ class ReviewBase(LinesScreen):
         self.review = Review(*shown)
         self.busy = False
         self.unsaved = False
+        self.decisions: list[Decision] = []
         self.done: list[type[Decision]] = []
         self.undone: list[type[Decision]] = []
         self.swapping: tuple[int, ...] = ()
@@ -193,13 +195,13 @@ class ReviewBase(LinesScreen):
             self.candidates.show()
 
     def adopt(self, review: Review) -> None:
-        """Show another review, of all keys."""
+        """Show another review of the same sides."""
         keep = self.source_pane.cursor
         self.review = review
         for pane in (self.source_pane, self.target_pane, self.candidates, self.header, self.status):
             pane.review = review
-        self.whole = True
         self.source_pane.cursor = keep
+        self.source_pane.mark = None
         self.show()
 
     # ---- deciding
@@ -247,6 +249,7 @@ class ReviewBase(LinesScreen):
 
     def remember(self, decision: Decision) -> type[Decision]:
         """Note the kind of a decision that was carried out; hands back the kind of what it did, undid or did again."""
+        self.decisions.append(decision)
         kind: type[Decision] = type(decision)
         if isinstance(decision, Undo):
             kind = self.done.pop()

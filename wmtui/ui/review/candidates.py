@@ -22,7 +22,7 @@ DEEP = 40
 class CandidatesPane(RowList):
     """Candidates of one source key, or of the key that speaks for a group."""
 
-    DEFAULT_CSS = "CandidatesPane { height: 9; padding: 0 1; }"
+    DEFAULT_CSS = "CandidatesPane { height: 8; padding: 0 1; }"
 
     def __init__(self, review: Review, *, id: str) -> None:
         super().__init__(id=id)
