@@ -312,8 +312,11 @@ def test_optimizer_states_by_name_are_renamed_and_those_by_index_are_noted(tmp_p
     assert list(load(tmp_path / "left.pt")["optimizer"]["state"]) == ["a.w", "b.w"]
     by_index = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"params": [0]}]}
     torch.save({"model": state, "optimizer": by_index}, tmp_path / "index.pt")
-    written = rename(tmp_path / "index.pt", tmp_path / "new2.pt", {"a.w": "x"}, asked=asked, optimizer=True)
-    assert any("kept by index" in note for note in written.notes)
+    for number, optimizer in enumerate((True, False)):
+        output = tmp_path / f"index{number}.pt"
+        written = rename(tmp_path / "index.pt", output, {"a.w": "x"}, asked=asked, optimizer=optimizer)
+        assert any("kept by index" in note for note in written.notes)
+    assert not any("by index" in note for note in rename(tmp_path / "old.pt", tmp_path / "n.pt", {}, asked=asked).notes)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -72,17 +72,22 @@ class Job(ABC):
             found = self.found(path)
         except FormatError as e:
             raise WriteError(f"what was written cannot be read back: {e.message}", "Try another disk.") from e
-        wanted_ = {outcome.key: outcome.expected for outcome in self.outcomes}
-        for key in wanted_.keys() | found.keys():
-            if wanted_.get(key) != found.get(key):
-                raise WriteError(
-                    f"{key!r} was written as {found.get(key)} instead of {wanted_.get(key)}",
-                    "The source may have changed meanwhile: open it again.",
-                )
+        for outcome in self.outcomes:
+            if found.get(outcome.key) != outcome.expected:
+                raise _differs(outcome.key, outcome.expected, found.get(outcome.key))
+        if len(found) != len(self.outcomes):
+            key = next(iter(found.keys() - {outcome.key for outcome in self.outcomes}))
+            raise _differs(key, None, found[key])
 
     @abstractmethod
     def places(self, path: Path) -> Mapping[str, Place]:
         """Where the written tensors lie."""
+
+
+def _differs(key: str, expected: Expected | None, found: Expected | None) -> WriteError:
+    return WriteError(
+        f"{key!r} was written as {found} instead of {expected}", "The source may have changed meanwhile: open it again."
+    )
 
 
 class SafetensorsJob(Job):
@@ -102,15 +107,14 @@ class SafetensorsJob(Job):
         self._metadata = metadata
 
     def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
-        self._entries: dict[str, Entry] = write_safetensors(output, self._tensors, self._metadata, inputs, tick)
-
-    def check(self, path: Path) -> None:
-        super().check(path)
-        if read_header(path).entries != self._entries:
-            raise WriteError("what was written cannot be read back: the byte ranges differ", "Try another disk.")
+        tensors, self._tensors = self._tensors, []  # there may be 100,000: memory for what comes now
+        self._entries: Mapping[str, Entry] = write_safetensors(output, tensors, self._metadata, inputs, tick)
 
     def found(self, path: Path) -> Mapping[str, Expected]:
-        return {key: torch_view(entry) for key, entry in read_header(path).entries.items()}
+        entries = read_header(path).entries
+        if entries != self._entries:
+            raise FormatError("its byte ranges differ")
+        return {key: torch_view(entry) for key, entry in entries.items()}
 
     def places(self, path: Path) -> Mapping[str, Place]:
         header = read_header(path)

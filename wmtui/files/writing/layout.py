@@ -13,6 +13,7 @@ from wmtui.core.listing import TensorSpec
 from wmtui.core.plan import Operation, Plan, Unmapped
 from wmtui.errors import InputError
 from wmtui.files.dcp import DcpSource
+from wmtui.files.quiet_gc import no_garbage_collection
 from wmtui.files.safetensors_source import SafetensorsSource
 from wmtui.files.sharded import read_index
 from wmtui.files.source import OpenedSide
@@ -121,6 +122,7 @@ def _outcomes(opened: OpenedSide, steps: Steps) -> list[Outcome]:
     return made
 
 
+@no_garbage_collection()
 def make_layout(opened: OpenedSide, plan: Plan, output: Path, options: Options) -> Layout:
     """Lay a save out.
 
@@ -153,10 +155,11 @@ def make_layout(opened: OpenedSide, plan: Plan, output: Path, options: Options) 
 
 def _specs(opened: OpenedSide) -> dict[str, TensorSpec]:
     """All weights of the source by key, also those that the side leaves out."""
-    source = opened.source
-    if isinstance(source, SafetensorsSource | TorchSource | DcpSource):
+    source, side = opened.source, opened.side
+    partial = bool(side.spec.prefix) or side.spec.buffers != "include"
+    if partial and isinstance(source, SafetensorsSource | TorchSource | DcpSource):
         return {spec.key: spec for spec in source.specs()}
-    return {spec.key: spec for spec in opened.side.listing}
+    return {spec.key: spec for spec in side.listing}
 
 
 def _expected(spec: TensorSpec, op: Operation) -> tuple[str, tuple[int, ...]]:
@@ -201,9 +204,8 @@ def _edit_job(
 ) -> TorchEditJob:
     assert isinstance(opened.source, TorchSource)
     part = opened.source.parts[number]
-    specs = {spec.key: spec for spec in opened.source.specs()}
     used = {outcome.op.sources[0] for outcome in outcomes}
-    unused = sum(specs[key].nbytes or 0 for key, *_ in part.weights.tensors if key not in used)
+    unused = sum(tensor.nbytes or 0 for key, _, tensor in part.weights.tensors if key not in used)
     size = max(part.file.size - unused, 0)
     return TorchEditJob(outcomes, size, part.file.path, part.weights.name, steps, options.also, options.optimizer)
 

@@ -16,13 +16,14 @@ from wmtui.files.atomic import OutputFile
 from wmtui.files.disk import Tick
 from wmtui.files.dtypes import nbytes_of
 from wmtui.files.pickle_graph import NO_STATE, Call, Node, Persistent, Table, dict_items, get, string_items
+from wmtui.files.quiet_gc import no_garbage_collection
 from wmtui.files.regular_file import RegularFile
 from wmtui.files.torch_file import read_torch_file
 from wmtui.files.torch_tensors import PickledTensor, StorageRef, storage_of
 from wmtui.files.unwrap import Weights, choose, find_weights, nodes_at, weights_at
 from wmtui.files.writing.elements import row_major
 from wmtui.files.writing.inputs import Inputs, Wanted, wanted
-from wmtui.files.writing.optimizer import rename_optimizers
+from wmtui.files.writing.optimizer import BY_INDEX, kept_by_index, rename_optimizers
 from wmtui.files.writing.pickle_writer import write_pickle
 from wmtui.files.writing.steps import ModuleMap, Steps, modules_of
 from wmtui.files.writing.torch_archive import Record, record_of, small_members, write_archive
@@ -54,6 +55,7 @@ class TorchEdit:
         InputError: the file cannot be read, a tensor cannot be transposed, a name is taken by something else, ...
     """
 
+    @no_garbage_collection()
     def __init__(self, path: Path, weights_key: str, steps: Steps, also: Sequence[str], optimizer: bool) -> None:
         self.notes: list[str] = []
         self._file = read_torch_file(path)
@@ -70,6 +72,8 @@ class TorchEdit:
         if optimizer:
             names = {old: new[0][0] for old, new in steps.by_source.items()}
             self.notes += rename_optimizers(root, names)
+        elif kept_by_index(root):
+            self.notes.append(BY_INDEX)
         if self._file.form != "zip":
             self.notes.append(f"{path.name} is of an old format; written as a zip archive, torch's format since 1.6")
 
@@ -81,9 +85,8 @@ class TorchEdit:
             OSError: the disk is full, ...
         """
         file = self._file
-        self._storages.clear()
-        pickled = write_pickle(file.graph.root, file.graph.protocol, self._persistent)
-        with RegularFile(file.path) as source:
+        with RegularFile(file.path) as source, no_garbage_collection():
+            pickled = write_pickle(file.graph.root, file.graph.protocol, self._persistent)
             records = {key: self._record(key, source) for key in self._storages}
             members = small_members(file, source)
         write_archive(output, file.top or "archive/", pickled, records, inputs, tick, members)
