@@ -97,11 +97,12 @@ class Disk:
             tick(done)
 
     def shares_blocks(self, source: int, fd: int) -> bool:
-        """Whether a new and empty file can share blocks with another one; its first block may be written by this."""
+        """Whether a new and empty file can share blocks with another one; it stays empty."""
         if fcntl is None:
             return False
         try:
             fcntl.ioctl(fd, _CLONE_RANGE, struct.pack("=qQQQ", source, 0, BLOCK, 0))
+            os.ftruncate(fd, 0)
         except OSError:
             return False
         return True

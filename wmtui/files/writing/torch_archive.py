@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from wmtui.files import disk as disk_module
 from wmtui.files.atomic import OutputFile
-from wmtui.files.disk import Tick
+from wmtui.files.disk import BLOCK, Tick
 from wmtui.files.regular_file import RegularFile
 from wmtui.files.source import Place
 from wmtui.files.torch_file import TorchFile
@@ -83,18 +84,34 @@ def write_archive(
         InputError: a source cannot be read.
         OSError: the disk is full, ...
     """
-    alignment = members.get(".storage_alignment", b"")
-    archive = ZipWriter(output, int(alignment) if alignment.isdigit() and int(alignment) else ALIGNMENT, tick)
-    archive.add(f"{top}data.pkl", pickled)
-    for name in _BEFORE:
-        if name in members:
-            archive.add(top + name, members[name])
+    stated = members.get(".storage_alignment", b"")
+    alignment = int(stated) if stated.isdigit() and 0 < int(stated) <= BLOCK else ALIGNMENT
+    archive = ZipWriter(output, alignment, tick)
+    before = {f"{top}data.pkl": pickled} | {top + name: members[name] for name in _BEFORE if name in members}
+    shift = 0
+    if storages:
+        key, first = next(iter(storages.items()))
+        start = archive.start_after(0, [*((name, len(data)) for name, data in before.items()),
+                                        (f"{top}data/{key}", first.size)])  # fmt: skip
+        shift = _to_same_phase(first, start, alignment, output, inputs)
+    for name, data in before.items():
+        archive.add(name, data, shift)
+        shift = 0
     for key, record in storages.items():
         _write_storage(archive, f"{top}data/{key}", record, inputs, tick)
     for name, data in members.items():
         if name not in _BEFORE:
             archive.add(top + name, data)
     archive.finish()
+
+
+def _to_same_phase(first: Record, start: int, alignment: int, output: OutputFile, inputs: Inputs) -> int:
+    """By how much all must move so that storages lie within a block as in the source, where blocks can be shared."""
+    if first.elements is not None or first.place.compressed or (first.place.offset - start) % alignment:
+        return 0
+    if not disk_module.disk.shares_blocks(inputs.file(first.place.path).fd, output.fd):
+        return 0
+    return (first.place.offset - start) % BLOCK
 
 
 def _write_storage(archive: ZipWriter, name: str, record: Record, inputs: Inputs, tick: Tick) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from wmtui.files.atomic import OutputFile
 from wmtui.files.disk import Tick
@@ -41,9 +41,9 @@ class ZipWriter:
         self._tick = tick
         self._directory: list[tuple[bytes, int, int, int]] = []
 
-    def add(self, name: str, data: bytes) -> None:
-        """A member with these bytes."""
-        header = self._begin(name, len(data))
+    def add(self, name: str, data: bytes, more_padding: int = 0) -> None:
+        """A member with these bytes, so many bytes further on than needed (a multiple of the alignment)."""
+        header = self._begin(name, len(data), more_padding)
         self._output.append(data)
         self._end(name, len(data), zlib.crc32(data), header)
 
@@ -80,12 +80,21 @@ class ZipWriter:
             )
         )
 
-    def _begin(self, name: str, size: int) -> int:
+    def start_after(self, header: int, members: Iterable[tuple[str, int]]) -> int:
+        """Where the last one's data begin, of members (name, size) that are written from an offset on."""
+        start = end = header
+        for name, size in members:
+            extra = _zip64(size, end)
+            start = end + _LOCAL.size + len(_raw(name)) + len(extra) + 4
+            start += -start % self._alignment
+            end = start + size + (24 if extra else 16)
+        return start
+
+    def _begin(self, name: str, size: int, more_padding: int = 0) -> int:
         header = self._output.size
-        raw = _raw(name)
-        extra = _zip64(size, header)
-        data = header + _LOCAL.size + len(raw) + len(extra) + 4
-        padding = -data % self._alignment
+        raw, extra = _raw(name), _zip64(size, header)
+        padding = self.start_after(header, [(name, size)]) + more_padding
+        padding -= header + _LOCAL.size + len(raw) + len(extra) + 4
         extra += struct.pack("<2sH", b"FB", padding) + b"Z" * padding
         self._output.append(_LOCAL.pack(b"PK\3\4", 0, _FLAGS, 0, 0, 0, 0, 0, 0, len(raw), len(extra)) + raw + extra)
         return header
