@@ -44,6 +44,10 @@ BROKEN_HEADERS: dict[str, tuple[object, str]] = {
     "not json": (b"{nonsense", "no JSON"),
     "not an object": (b"[1, 2]", "does not begin with"),
     "not utf-8": (b'{"\xff": 1}', "no JSON"),
+    "field not utf-8": (
+        b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"\xff":1,"data_offsets":[0,8]}}',
+        "no JSON",
+    ),
     "white space first": (b" {}", "does not begin with"),
     "text after it": (b"{} x", "no JSON"),
     "deep": (b'{"a":' + b"[" * 100_000, "no JSON|breaks the format"),

@@ -119,6 +119,15 @@ def test_not_a_number_and_infinity_are_counted_and_left_out(tmp_path):
     assert (only.minimum, only.mean, only.histogram) == (None, None, ())
 
 
+@pytest.mark.parametrize("values", [[1e300, 1e300], [0.0, 5e-324], [-1.7e308, 1.7e308], [1.0, 1.0 + 2**-52], [3.0]])
+def test_a_histogram_of_any_range_counts_all_elements(tmp_path, values):
+    save_file({"w": torch.tensor(values, dtype=torch.float64)}, tmp_path / "w.safetensors")
+    side, source = opened(tmp_path / "w.safetensors")
+    stats = describe(source, side.listing["w"])
+    assert (stats.minimum, stats.maximum) == (min(values), max(values))
+    assert sum(stats.histogram) == len(values)
+
+
 def test_scalars_and_empty_tensors_have_statistics_too(tmp_path):
     torch.save(views(), tmp_path / "w.pt")
     side, source = opened(tmp_path / "w.pt")
@@ -185,9 +194,10 @@ def test_an_archive_that_was_packed_again_is_unpacked_while_reading(tmp_path):
     ):
         for name in old.namelist():
             new.writestr(name, old.read(name))
-    packed = opened(tmp_path / "z.pt").source
+    side, packed = opened(tmp_path / "z.pt")
     for key, tensor in kept.items():
         np.testing.assert_array_equal(read_tensor(packed, key), tensor.numpy())
+        assert describe(packed, side.listing[key]).first[1] == f"{tensor[1].item():.6g}"
 
 
 def test_what_a_listing_has_no_data_for_is_said_so(tmp_path):

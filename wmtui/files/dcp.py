@@ -85,7 +85,10 @@ class DcpSource(Source):
     def pieces(self, key: str) -> tuple[Piece, ...]:
         if key not in self.flat:
             raise KeyMissingError(f"{self.location.name} has no tensor {key!r}", "take a key of its listing")
-        return tuple(self._piece(key, chunk) for chunk in self.checkpoint.chunks[self.flat[key]])
+        chunks = self.checkpoint.chunks[self.flat[key]]
+        if not chunks:
+            raise no_data(key, "the metadata name no chunks of it")
+        return tuple(self._piece(key, chunk) for chunk in chunks)
 
     def _piece(self, key: str, chunk: Chunk) -> Piece:
         file = read_torch_part(self.checkpoint.folder / chunk.file, chunk.offset, chunk.length)

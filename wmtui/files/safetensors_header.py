@@ -103,7 +103,7 @@ def parse(raw: bytes, where: str) -> tuple[dict[str, Entry], dict[str, str]]:
         raise FormatError(f"{where}: the header is no JSON: {e}", _AGAIN) from e
     entries.pop("__metadata__", None)
     if raw.count(b'"data_offsets"') != len(entries):
-        _refuse_duplicates(raw, where)
+        _refuse_duplicates(raw, where)  # names that are skipped are not decoded before, and may be no UTF-8
     return entries, metadata
 
 
@@ -126,7 +126,10 @@ def _refuse_duplicates(raw: bytes, where: str) -> None:
                 seen.add(key)
         return found
 
-    json.loads(raw, object_pairs_hook=unique)
+    try:
+        json.loads(raw, object_pairs_hook=unique)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as e:
+        raise FormatError(f"{where}: the header is no JSON: {e}", _AGAIN) from e
 
 
 def check(entries: Mapping[str, Entry], data_size: int, where: str) -> None:

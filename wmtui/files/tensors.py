@@ -72,12 +72,16 @@ def _spread(
     """The sum of the squared distances from the mean, and the histogram."""
     square = 0.0
     counts = np.zeros(BINS, np.int64)
-    span = (low, high) if np.isfinite(high - low) and high > low else (low - 0.5, low + 0.5)
+    scale = 1.0 if np.isfinite(high - low) else 0.25
+    low, high = low * scale, high * scale
+    if low + (high - low) / BINS <= low or high - (high - low) / BINS >= high:  # too narrow for bins
+        margin = max(0.5, abs(low) / 1000)
+        low, high = low - margin, low + margin
     for part in _parts(places, cancelled):
         kept = part[np.isfinite(part)] if part.dtype.kind == "f" else part
         wide = kept.astype(np.float64)
         square += float(np.square(wide - mean).sum())
-        counts += np.histogram(wide, BINS, span)[0]
+        counts += np.histogram(wide * scale, BINS, (low, high))[0]
     return square, [int(count) for count in counts]
 
 
@@ -104,7 +108,8 @@ def _first(place: Place) -> tuple[str, ...]:
             at += index * stride
         group = 24 // bits if bits < 8 else 1  # elements in the fewest whole bytes that hold some
         begin = at // group * group * bits // 8
-        raw = b"".join(_stored(place, begin, min(group * bits // 8, place.nbytes - begin)))
+        left_over = place.storage_offset * bits // 8 + _span(place) - begin
+        raw = b"".join(_stored(place, begin, min(group * bits // 8, left_over)))
         values = decode(raw, place.dtype, place.byteorder)
         texts += [_text(value) for value in (values[at % group :][:1] if group > 1 else values)]
     return tuple(texts[:FIRST])
