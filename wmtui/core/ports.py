@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
-from .decisions import Decision
-from .forecast import Forecast
-from .plan import Unmapped
-from .proposal import Facts, Proposal
-from .session import Session
-from .tensor_stats import ScanResult, TensorStats
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # whoever only reads a file needs none of them
+    from .decisions import Decision
+    from .forecast import Forecast
     from .match_options import MatchOptions
+    from .plan import Unmapped
+    from .proposal import Facts, Proposal
+    from .session import Session
+    from .tensor_stats import ScanResult, TensorStats
 
 SideName = Literal["source", "target"]
 

@@ -171,10 +171,18 @@ class Palette:
     marked: Style
 
 
+_palettes: dict[tuple[str, bool], Palette] = {}
+
+
 def palette(app: App[Any]) -> Palette:
     """The styles of the app's present theme; ask again when the theme changes (``app.theme_changed_signal``)."""
-    variables = app.current_theme.to_color_system().generate()
+    name = (app.theme, app.native_ansi_color)
+    if name not in _palettes:  # every widget asks, and a theme takes 5 ms
+        _palettes[name] = _palette(app.current_theme.to_color_system().generate(), app.native_ansi_color)
+    return _palettes[name]
 
+
+def _palette(variables: dict[str, str], ansi: bool) -> Palette:
     def style(name: str, background: str | None = None, bold: bool | None = None) -> Style:
         behind = Color.parse(variables[background or "background"])
         # "auto 87%" is what Textual's own themes give for text on a block: whatever reads well there.
@@ -182,7 +190,7 @@ def palette(app: App[Any]) -> Palette:
         colour = behind.get_contrast_text(1.0) if automatic else Color.parse(variables[name])
         return Style(color=colour.rich_color, bgcolor=behind.rich_color if background else None, bold=bold)
 
-    if app.native_ansi_color:
+    if ansi:
         text, muted, marked = Style(), Style(dim=True), Style(underline=True, bold=True)
         cursor, cursor_blurred = Style(reverse=True, bold=True), Style(underline=True)
     else:

@@ -15,8 +15,7 @@ from wmtui.ui.actions import bindings
 from wmtui.ui.base import TerminalApp, palette_of
 from wmtui.ui.inspect.actions import ACTIONS, Situation
 from wmtui.ui.inspect.bars import Heading
-from wmtui.ui.inspect.choose import WeightsChooser
-from wmtui.ui.inspect.plain import side_facts
+from wmtui.ui.inspect.facts import side_facts
 from wmtui.ui.inspect.screen import ViewScreen
 from wmtui.ui.inspect.trees import ContentsView, TreeView
 from wmtui.ui.inspect.views import ORDERS, TableView, TensorView, TiesView, TotalsView
@@ -228,6 +227,8 @@ class InspectScreen(ViewScreen):
     # ---- other weights
 
     def do_weights(self) -> None:
+        from wmtui.ui.inspect.choose import WeightsChooser
+
         side = self.inspected.side
         self.app.push_screen(WeightsChooser(list(side.weights_keys.items()), side.weights_key), self.take_weights)
 

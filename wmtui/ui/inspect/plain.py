@@ -6,30 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from wmtui.core.comparison import DIFFERENCES, Comparison, Difference
 from wmtui.core.groups import Group, common_name
-from wmtui.core.inspection import inspection_table, totals_by_dtype, whole
+from wmtui.core.inspection import inspection_table
 from wmtui.core.outline import Node, contents_outline, left_out
 from wmtui.core.side import Side
 from wmtui.core.table import TemplateTable
 from wmtui.core.tensor_stats import ScanResult
-from wmtui.ui.text import bytes_text, clip, count_text, plural, safe, shape_text, width
+from wmtui.ui.inspect.facts import side_facts
+from wmtui.ui.text import bytes_text, clip, plural, safe, shape_text, width
 
 WIDEST = 100
 """Cells that a column is padded to; longer texts stand out of it."""
 MOST = 20
 """Rows of contents on one level."""
-
-
-def side_facts(side: Side) -> list[str]:
-    """What a file holds, in a few words each, the most telling first; not safe yet."""
-    found = whole(side.listing)
-    dtypes = [total.name for total in totals_by_dtype(side.listing)]
-    facts = [plural(found.tensors, "tensor"), f"{count_text(found.numel)} elements", bytes_text(found.nbytes)]
-    if dtypes:
-        facts.append(dtypes[0] + (f" +{len(dtypes) - 1}" if len(dtypes) > 1 else ""))
-    if side.weights_key or len(side.weights_keys) > 1:
-        more = f" (1 of {len(side.weights_keys)})" if len(side.weights_keys) > 1 else ""
-        facts.append(f"in {side.weights_key or 'the top level'}{more}")
-    return facts
 
 
 def render_plain(side: Side) -> str:

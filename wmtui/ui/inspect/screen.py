@@ -22,7 +22,6 @@ from wmtui.ui.inspect.views import View
 from wmtui.ui.lines import LinesScreen, RowList
 from wmtui.ui.searchline import SearchLine
 from wmtui.ui.theme import palette
-from wmtui.ui.windows import PageWindow, key_lines
 
 TALL, LOW, FLAT = 34, 18, 12
 """Rows of a terminal from which on the details get more room, and below which they get less and none."""
@@ -49,9 +48,6 @@ class ViewScreen(LinesScreen):
     hinted: ClassVar[Sequence[str]] = ()
     DEFAULT_CSS = """
     ViewScreen { layout: vertical; overflow: hidden; }
-    ViewScreen.tall Details { height: 9; }
-    ViewScreen.low Details { height: 3; }
-    ViewScreen.flat Details { display: none; }
     """
 
     class Advanced(Message):
@@ -101,9 +97,9 @@ class ViewScreen(LinesScreen):
 
     def on_resize(self, event: events.Resize) -> None:
         height = event.size.height
-        self.set_class(height >= TALL, "tall")
-        self.set_class(height < LOW, "low")
-        self.set_class(height < FLAT, "flat")
+        # Not by classes of the screen, which would have textual look up the styles of every widget again.
+        self.details.styles.height = 9 if height >= TALL else 6 if height >= LOW else 3
+        self.details.display = height >= FLAT
 
     # ---- what is looked at
 
@@ -299,6 +295,8 @@ class ViewScreen(LinesScreen):
         self.status.say(f"copied: {text}", lambda looks: looks.good)
 
     def do_help(self) -> None:
+        from wmtui.ui.windows import PageWindow, key_lines
+
         self.app.push_screen(PageWindow("Keys", key_lines(self.actions, self.situation(), palette(self.app))))
 
     def do_palette(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from wmtui.core.inspection import Total, totals_by_dtype, totals_by_module
 from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.table import Order, TemplateTable
+from wmtui.ui.inspect.facts import tensor_facts
 from wmtui.ui.lines import Part
 from wmtui.ui.text import bytes_text, clip, count_text, fit, plural, shape_text, width
 from wmtui.ui.theme import Palette
@@ -211,13 +212,6 @@ class TableView(TensorView):
 def _times(nbytes: int | None, count: int) -> int | None:
     """Bytes of a group: its tensors have one shape and one dtype."""
     return None if nbytes is None else nbytes * count
-
-
-def tensor_facts(spec: TensorSpec) -> str:
-    """Shape, dtype, size and more of a tensor; as it is in the file."""
-    found = [shape_text(spec.shape), spec.dtype, plural(spec.numel, "element"), bytes_text(spec.nbytes)]
-    found += [word for word in (spec.kind, spec.type_name) if word]
-    return "  ".join([*found, f"in {spec.where}"] if spec.where else found)
 
 
 class TotalsView(View):
