@@ -103,13 +103,14 @@ class OutputFile:
 
 
 @contextmanager
-def write_atomically(path: Path, *, force: bool = True) -> Iterator[OutputFile]:
+def write_atomically(path: Path, *, force: bool = True, sync: bool = True) -> Iterator[OutputFile]:
     """Write a file that appears whole at the end of the block, or not at all where the block raises.
 
     A symbolic link is followed: the file that it names is replaced, the link stays.
 
     Args:
         force: replace what is there.
+        sync: wait until it is on the disk; else the caller does, before it relies on it.
 
     Raises:
         OutputExistsError: something is there, without ``force``.
@@ -124,9 +125,11 @@ def write_atomically(path: Path, *, force: bool = True) -> Iterator[OutputFile]:
             output.flush()
             if mode is not None:
                 os.fchmod(output.fd, mode)
-            disk_module.disk.sync(output.fd)
+            if sync:
+                disk_module.disk.sync(output.fd)
             put_in_place(output.path, final, force)
-        disk_module.disk.sync_folder(final.parent)
+        if sync:
+            disk_module.disk.sync_folder(final.parent)
 
 
 @contextmanager

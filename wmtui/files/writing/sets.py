@@ -7,6 +7,7 @@ until the new index has taken the place of its own: only then are they removed.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,7 +21,7 @@ from wmtui.files.writing.jobs import Job
 from wmtui.files.writing.layout import Layout
 
 WriteJob = Callable[[Path, Job, str], None]
-"""Write a job to a path, whole or not at all; the text says which of how many it is."""
+"""Write a job to a path, whole or not at all but not synced; the text says which of how many it is."""
 
 
 def write_set(layout: Layout, force: bool, write: WriteJob) -> tuple[list[Path], tuple[str, ...]]:
@@ -44,6 +45,8 @@ def write_set(layout: Layout, force: bool, write: WriteJob) -> tuple[list[Path],
     with stage_folder(folder) if is_new else scratch_folder(index_path) as place:
         for number, (name, job) in enumerate(jobs):
             write(place / name, job, f"writing shard {number + 1} of {len(jobs)}")
+        for name, _ in jobs:
+            _sync(place / name)
         write_bytes(place / index_path.name, layout.shard_index.encode(jobs))
         if not is_new:
             _move([name for name, _ in jobs], index_path.name, place, folder, force)
@@ -70,6 +73,14 @@ def _move(names: Sequence[str], index: str, place: Path, folder: Path, force: bo
                 path.unlink()
         raise
     disk_module.disk.sync_folder(folder)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDWR)
+    try:
+        disk_module.disk.sync(fd)
+    finally:
+        os.close(fd)
 
 
 def _shards(index_path: Path) -> list[Path]:

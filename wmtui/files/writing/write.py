@@ -94,7 +94,8 @@ def write_checkpoint(
 
     def write(path: Path, job: Job, stage: str) -> None:
         meter.begin(stage)
-        with write_atomically(path, force=force) as out, Inputs(out.path.parent) as inputs:
+        alone = layout.shard_index is None  # shards are synced together, when all are written
+        with write_atomically(path, force=force, sync=alone) as out, Inputs(out.path.parent) as inputs:
             job.write(out, inputs, meter.tick)
             out.flush()
             job.check(out.path)
