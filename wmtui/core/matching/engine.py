@@ -46,6 +46,7 @@ class Engine:
         self._switches = switches
         self._ordered = all(spec.order is not None for side in (source, target) for spec in side)
         self.given: Given = sort_out(source, target, facts)
+        self.solution: Solution | None = None
         self.state = self._prepare(NO_CONSTRAINTS)
 
     def _prepare(self, constraints: Constraints) -> State:
@@ -77,7 +78,7 @@ class Engine:
         for attempt in range(_MOST_ATTEMPTS):
             self._progress("pairing blocks and roles", 0.35)
             solver = Solver(self.state)
-            solution = solver.run()
+            solution = self.solution = solver.run()
             self._progress("writing pairs", 0.75)
             pairs, ambiguous = self._pairs(solver, solution)
             fusions = tuple(self._fusions(solution))

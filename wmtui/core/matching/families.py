@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 _LEAST_LIKENESS = 0.5
 _FUSED_LIKENESS = 0.95
+_LEAST_MASS = 0.97
+_SEVERAL = 9
 _MOST_CELLS = 3_000_000
 _MOST_ROUNDS = 40
 _LONGEST_REVERSED = 64
@@ -92,8 +94,10 @@ class Families:
             ours, theirs = self._sizes(0, a), self._sizes(1, b)
             common = (ours & theirs).total()
             dice = 2 * common / max(1, ours.total() + theirs.total())
-            if a.numel == b.numel and dice > 0.2:
-                dice = max(dice, _FUSED_LIKENESS)
+            mass = min(a.numel, b.numel) / max(a.numel, b.numel, 1)
+            several = min(ours.total(), theirs.total()) >= _SEVERAL
+            if dice > 0.2 and (mass == 1 or (several and mass >= _LEAST_MASS)):
+                dice = max(dice, _FUSED_LIKENESS * mass)
             found = self._likeness[a.bag, b.bag] = (dice, common)
         return found
 

@@ -67,6 +67,7 @@ class State:
         self.order_rate = USUAL_RATE
         self.concordance = [0.0, 0.0]
         self._paths: dict[tuple[int, int, int], str] = {}
+        self._indices: dict[tuple[int, str], frozenset[int]] = {}
         self._cancelled = cancelled
 
     def check(self) -> None:
@@ -85,6 +86,16 @@ class State:
                 parts.append(at.token)
                 at = at.parent
             found = self._paths[key] = ".".join(reversed(parts))
+        return found
+
+    def indices_of(self, parent: Node, stem: str) -> frozenset[int]:
+        """The numbers of a module's children of one stem."""
+        key = (id(parent), stem)
+        found = self._indices.get(key)
+        if found is None:
+            children = parent.children.values()
+            found = frozenset(child.index for child in children if child.stem == stem and child.index is not None)
+            self._indices[key] = found
         return found
 
     def settle_order(self) -> None:

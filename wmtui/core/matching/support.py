@@ -234,12 +234,14 @@ def _fill(state: State, scope: Scope, support: Support, by_numel: Mapping[int, t
 
 
 def _exactness(state: State, x: int, y: int) -> float:
-    """What an equal path is worth: little where its indices count in lists of different lengths."""
+    """What an equal path is worth: little where its indices count in lists that have few indices in common."""
     a: Node | None = state.source.nodes[x]
     b: Node | None = state.target.nodes[y]
     while a is not None and b is not None and a.token == b.token:
-        if a.kin != b.kin:
-            return _OTHER_LIST
+        if a.index is not None and a.parent is not None and b.parent is not None and a.kin != b.kin:
+            ours, theirs = state.indices_of(a.parent, a.stem), state.indices_of(b.parent, b.stem)
+            if 2 * len(ours & theirs) < len(ours | theirs):
+                return _OTHER_LIST
         a, b = a.parent, b.parent
     return 1.0
 
