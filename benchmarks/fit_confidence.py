@@ -28,7 +28,12 @@ Floats = NDArray[np.float64]
 LARGEST = 1_500
 RIDGE = 0.5
 NEWTON_STEPS = 25
-WRONG_WEIGHT = 1.0
+WRONG_WEIGHT = 4.0
+"""A wrong decision that looks sure costs more than a right one that does not: confidences err to the low side."""
+
+UNKNOWABLE = ("depth_anything", "midas_dpt")
+"""Cases with like blocks in reverse, which nothing in the listings tells."""
+
 SURE = 0.9
 
 
@@ -137,6 +142,7 @@ def report(judged: list[tuple[Sample, float]]) -> None:
 
 def main() -> None:
     cases = [case for case in load_all(FOLDERS.values()) if len(case.source) <= LARGEST]
+    cases = [case for case in cases if not case.name.startswith(UNKNOWABLE)]
     samples = list(collect(cases))
     print(f"{len(samples)} decisions, {sum(not s.right for s in samples)} wrong")
     report(left_out(samples))
