@@ -1,0 +1,165 @@
+"""What a match promises, on small listings made for each promise."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.cases import listings
+from tests.core.matching.helpers import blocks, case, listing, mapping
+from wmtui.core.matching import MatchOptions, match
+from wmtui.core.proposal import Facts, Transform
+from wmtui.errors import Cancelled
+
+ATTENTION = {"q.weight": (8, 8), "k.weight": (8, 8), "v.weight": (8, 8), "o.weight": (8, 8), "up.weight": (32, 8)}
+OTHER_NAMES = {
+    "self_attn.q_proj.weight": (8, 8),
+    "self_attn.k_proj.weight": (8, 8),
+    "self_attn.v_proj.weight": (8, 8),
+    "self_attn.out_proj.weight": (8, 8),
+    "mlp.up_proj.weight": (32, 8),
+}
+
+
+def test_wrappers_anywhere_in_any_order_cost_no_match():
+    plain = {"net.0.conv.weight": (4, 3), "net.1.conv.weight": (4, 4), "head.weight": (2, 4), "head.bias": (2,)}
+    wrapped = {
+        "module._orig_mod.net.0._checkpoint_wrapped_module.conv.weight": (4, 3),
+        "module._orig_mod.net.1._fsdp_wrapped_module.module.conv.weight": (4, 4),
+        "module._orig_mod.head.model.weight": (2, 4),
+        "module._orig_mod.head.model.bias": (2,),
+    }
+    expected = dict(zip(plain, wrapped, strict=True))
+    assert mapping(match(listing(plain), listing(wrapped))) == expected
+    assert mapping(match(listing(wrapped), listing(plain))) == {v: k for k, v in expected.items()}
+
+
+@pytest.mark.parametrize("separator", [".", "/", "_"])
+def test_separators(separator):
+    source = {key.replace(".", separator): shape for key, shape in blocks("layers", ATTENTION).items()}
+    target = blocks("decoder.blocks", OTHER_NAMES)
+    assert mapping(match(listing(source), listing(target))) == dict(zip(source, target, strict=True))
+
+
+def test_fused_tensors_stay_out_of_the_pairs_and_are_named():
+    fused = blocks("h", {"attn.qkv.weight": (24, 8), "attn.proj.weight": (8, 8), "up.weight": (32, 8)})
+    proposal = match(listing(fused), listing(blocks("layers", OTHER_NAMES)))
+    assert mapping(proposal)["h.2.attn.proj.weight"] == "layers.2.self_attn.out_proj.weight"
+    assert not any("qkv" in key for key in proposal.pairs)
+    parts = tuple(f"layers.1.self_attn.{name}_proj.weight" for name in "qkv")
+    assert ("split", ("h.1.attn.qkv.weight",), parts, 0) in [
+        (f.kind, f.sources, f.targets, f.dim) for f in proposal.fusions
+    ]
+
+
+def test_transposes_are_marked_and_can_be_forbidden():
+    source = blocks("layers", {"fc1.weight": (8, 32), "fc1.bias": (32,), "fc2.weight": (32, 8), "fc2.bias": (8,)})
+    target = blocks("layers", {"fc1.weight": (32, 8), "fc1.bias": (32,), "fc2.weight": (8, 32), "fc2.bias": (8,)})
+    proposal = match(listing(source), listing(target))
+    assert mapping(proposal) == {key: key for key in source}
+    assert proposal.pairs["layers.0.fc1.weight"].transform is Transform.TRANSPOSE
+    assert proposal.pairs["layers.0.fc1.bias"].transform is Transform.NONE
+    strict = match(listing(source), listing(target), options=MatchOptions(allow_transforms=False))
+    assert all(source[key] == target[pair.target] for key, pair in strict.pairs.items())
+
+
+def test_one_fact_moves_the_role_in_all_layers():
+    source = blocks("layers", {"w1.weight": (32, 8), "w3.weight": (32, 8), "norm.weight": (8,)})
+    target = blocks("blocks", {"a.weight": (32, 8), "b.weight": (32, 8), "ln.weight": (8,)})
+    fact = {"layers.1.w1.weight": "blocks.1.b.weight"}
+    proposal = match(listing(source), listing(target), facts=Facts(pairs=fact))
+    assert mapping(proposal)["layers.3.w1.weight"] == "blocks.3.b.weight"
+    assert mapping(proposal)["layers.3.w3.weight"] == "blocks.3.a.weight"
+    assert proposal.pairs["layers.1.w1.weight"].confidence == 1.0
+
+
+def test_facts_stand_even_against_shapes_and_refused_or_ignored_keys_stay_out():
+    source, target = listing({"a.weight": (4, 4), "b.weight": (3,)}), listing({"a.weight": (4, 4), "c.weight": (5,)})
+    assert mapping(match(source, target, facts=Facts(pairs={"b.weight": "a.weight"}))) == {"b.weight": "a.weight"}
+    assert mapping(match(source, target, facts=Facts(refused=frozenset({("a.weight", "a.weight")})))) == {}
+    assert mapping(match(source, target, facts=Facts(ignored_sources=frozenset({"a.weight"})))) == {}
+    assert mapping(match(source, target, facts=Facts(ignored_targets=frozenset({"a.weight"})))) == {}
+
+
+def test_rules_stand_for_exactly_the_pairs_and_padded_numbers_come_back():
+    source = listing({f"l.{i:02d}.fc{{x}}.weight": (4, 4 + i) for i in range(3)})
+    target = listing({f"m.{i}.out.weight": (4, 4 + i) for i in range(3)})
+    proposal = match(source, target)
+    assert len(proposal.pairs) == 3
+    assert dict(pair for rule in proposal.rules for pair in rule.pairs()) == mapping(proposal)
+    large = match(*listings(case("tv_resnet50__hf")))
+    assert dict(pair for rule in large.rules for pair in rule.pairs()) == mapping(large)
+    assert len(large.rules) < 40
+
+
+def test_candidates_begin_with_the_proposed_one_and_say_why():
+    proposal = match(listing(blocks("layers", ATTENTION)), listing(blocks("blocks", OTHER_NAMES)))
+    first, second, *_ = proposal.candidates("layers.2.q.weight")
+    assert first.target == mapping(proposal)["layers.2.q.weight"] == "blocks.2.self_attn.q_proj.weight"
+    assert first.confidence == proposal.pairs["layers.2.q.weight"].confidence > second.confidence
+    assert first.evidence
+    assert any(reason.weight < 0 for reason in second.evidence)
+    with pytest.raises(KeyError):
+        proposal.candidates("nothing")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "found"),
+    [
+        ({}, {}, 0),
+        ({"a.weight": (2,)}, {}, 0),
+        ({"s": (), "z": (0,), "weight": (1,)}, {"s": (), "z": (0,), "weight": (1,)}, 3),
+        ({"a..b": (2,), ".": (3,), "{0}": (4,)}, {"a..b": (2,), ".": (3,), "{0}": (4,)}, 3),
+        (
+            {".".join(["a"] * 200 + [f"{i}.w"]): (2, i + 1) for i in range(3)},
+            {f"{i}.w": (2, i + 1) for i in range(3)},
+            3,
+        ),
+    ],
+)
+def test_odd_listings(source, target, found):
+    assert len(match(listing(source), listing(target)).pairs) == found
+
+
+def test_a_crowd_without_structure_is_ambiguous_and_one_with_equal_paths_is_not():
+    source = {f"{chr(97 + i % 26)}{i}x": (4, 4) for i in range(2000)}
+    target = {f"{chr(98 + i % 24)}{i}y": (4, 4) for i in range(2000)}
+    proposal = match(listing(source), listing(target))
+    assert not proposal.pairs
+    assert len(proposal.ambiguous) == 2000
+    assert mapping(match(listing(source), listing(source))) == {key: key for key in source}
+
+
+def test_non_ascii_digits_are_no_indices():
+    source = {f"l.\u0663{i}\u00b2.weight": (4, i + 1) for i in range(3)}
+    assert mapping(match(listing(source), listing(source))) == {key: key for key in source}
+
+
+def test_cancelling_and_progress():
+    stages: list[float] = []
+    some = listing(blocks("layers", ATTENTION))
+    match(some, some, progress=lambda _stage, share: stages.append(share))
+    assert stages == sorted(stages)
+    assert stages[-1] == 1.0
+    with pytest.raises(Cancelled):
+        match(some, some, cancelled=lambda: True)
+
+
+def test_the_same_in_every_process():
+    code = (
+        "from tests.core.matching.helpers import case;from benchmarks.cases import listings;"
+        "from wmtui.core.matching import match;p=match(*listings(case('ms_swin_tiny__hf')));"
+        "print([(k,v.target,round(v.confidence,12)) for k,v in p.pairs.items()],p.ambiguous)"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1

@@ -1,0 +1,55 @@
+"""Real pairs of implementations keep the quality that was reached, in every order of their listings."""
+
+import pytest
+
+from benchmarks.cases import ORDERS
+from tests.core.matching.helpers import case, mapping, scores
+from wmtui.core.matching import match
+from wmtui.core.proposal import Facts
+
+PAIRS = (
+    "fb_convnext_tiny__hf",
+    "fb_detr_resnet50__hf",
+    "fb_dinov2_vitb14__hf",
+    "hf_gemma2_2b__litgpt",
+    "hf_gpt2__nanogpt",
+    "hf_llama2_7b__litgpt",
+    "hf_wav2vec2_base_ctc__torchaudio",
+    "ldm_sd15_vae__diffusers",
+    "meta_llama3_8b__hf",
+    "mistral_mixtral_8x7b__hf",
+    "ms_swin_tiny__hf",
+    "openai_whisper_small__hf",
+    "prefix_compiled_ddp_vit",
+    "tv_regnet_y_1_6gf__timm",
+    "tv_resnet50__hf",
+    "tv_vgg16bn__timm",
+)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", PAIRS)
+def test_real_pair_is_matched_without_an_error(name, order):
+    assert scores(case(name), order) == (1.0, 1.0)
+
+
+def test_sure_pairs_are_right_and_most_right_pairs_are_sure():
+    from benchmarks.cases import judge, listings
+
+    right = sure = sure_right = 0
+    for name in PAIRS:
+        some = case(name)
+        proposal = match(*listings(some))
+        verdicts = judge(some, mapping(proposal)).verdicts
+        right += sum(verdicts.values())
+        sure += sum(proposal.pairs[key].confidence >= 0.9 for key in verdicts)
+        sure_right += sum(ok and proposal.pairs[key].confidence >= 0.9 for key, ok in verdicts.items())
+    assert sure_right >= 0.995 * sure
+    assert sure_right >= 0.8 * right
+
+
+def test_blocks_of_unknown_direction_are_ambiguous_until_one_fact_settles_them():
+    some = case("depth_anything_v2_small__hf")
+    assert scores(some)[1] == 1.0
+    fact = {"depth_head.scratch.refinenet4.out_conv.weight": "neck.fusion_stage.layers.0.projection.weight"}
+    assert scores(some, facts=Facts(pairs=fact)) == (1.0, 1.0)
