@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from benchmarks.cases import FOLDERS, Case, Order, judge, listings, load
 from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.matching import match
 from wmtui.core.proposal import Facts, Proposal
 
 
-def listing(shapes: dict[str, tuple[int, ...]], name: str = "side") -> Listing:
+def listing(shapes: Mapping[str, tuple[int, ...]], name: str = "side") -> Listing:
     return Listing(name, (TensorSpec(key, shape) for key, shape in shapes.items()))
 
 
@@ -25,5 +27,5 @@ def scores(some: Case, order: Order = "in order", facts: Facts = Facts()) -> tup
     return judged.recall, judged.precision
 
 
-def blocks(prefix: str, names: dict[str, tuple[int, ...]], count: int = 4) -> dict[str, tuple[int, ...]]:
+def blocks(prefix: str, names: Mapping[str, tuple[int, ...]], count: int = 4) -> dict[str, tuple[int, ...]]:
     return {f"{prefix}.{i}.{name}": shape for i in range(count) for name, shape in names.items()}

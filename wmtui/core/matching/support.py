@@ -31,6 +31,10 @@ _WITNESS_CELLS = 2500
 _VOTING_BLOCKS = 400
 _FACT_SUPPORT = 1000.0
 _OTHER_LIST = 0.2
+_NEAR_SIZE = 3
+VOTES_NEAR = 0.25
+"""Added to the weight of votes between modules of two or three units, which hardly ever part."""
+
 _HIGHEST = 10
 _SORTED_LIKELY = 0.4
 """In a sorted listing nameless pairs weigh this much against a pair of equal names (1.5) when orders are compared."""
@@ -342,6 +346,11 @@ def _containers(node: Node, scope: Node) -> list[int]:
     return found or [id(scope)]
 
 
+def _is_pair(node: Node, scope: Node) -> bool:
+    """Whether a unit's module holds just it and one or two others (a convolution and its norm)."""
+    return node.parent is not None and node.parent is not scope and 2 <= node.parent.size <= _NEAR_SIZE
+
+
 def _vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floats, rounds: int) -> None:
     """Modules that hold other matched pairs draw the pairs of their own tensors: Dice of common votes, own vote out."""
     above_a = [_containers(state.source.nodes[unit], scope.a) for unit in support.rows]
@@ -351,6 +360,10 @@ def _vote(state: State, scope: Scope, support: Support, base: Floats, scale: Flo
         for a, b, likeness, _ in scope.blocks[:_VOTING_BLOCKS]
     ]
     cells = [(int(i), int(j)) for i, j in zip(*np.nonzero(scale), strict=True)]
+    near = np.outer(
+        [_is_pair(state.source.nodes[unit], scope.a) for unit in support.rows],
+        [_is_pair(state.target.nodes[unit], scope.b) for unit in support.columns],
+    )
     for _ in range(rounds):
         chosen = assign(support.total)
         cast: Sequence[tuple[list[int], list[int], float]] = [
@@ -382,5 +395,5 @@ def _vote(state: State, scope: Scope, support: Support, base: Floats, scale: Flo
                     if b in above_b[column]:
                         yours -= own
             support.votes[i, j] = 2 * agreed / (mine + yours) if mine + yours > 1e-6 else 0.5
-        support.total[:] = scale * (base + VOTES * support.votes)
+        support.total[:] = scale * (base + (VOTES + VOTES_NEAR * near) * support.votes)
         _apply_facts(state, support)

@@ -55,6 +55,7 @@ _WEIGHT_NORM = {
     ".parametrizations.weight.original1": "weight_v",
 }
 _INDEX = re.compile(r"^(.*?)([0-9]+)$", re.DOTALL)
+_LETTERED = re.compile(r"^(.*?[^0-9])([0-9]{1,3})([a-z])$", re.DOTALL)
 _INNER_INDEX = re.compile(r"(?<=[0-9])_(?=.)")
 _LONE_INDEX = re.compile(r"_[0-9]+_")
 _MAIN_LEAVES: tuple[str, ...] = ("weight", "bias", "running_mean")
@@ -281,6 +282,7 @@ class Tree:
         while stack:
             node = stack.pop()
             _count_from_none(node)
+            _count_letters(node)
             if self.sorted and not self.by_order and len(node.children) > 1:
                 ordered = sorted(node.children.values(), key=lambda child: canonical_position(child, node))
                 node.children = {child.token: child for child in ordered}
@@ -405,6 +407,18 @@ def _count_from_none(node: Node) -> None:
         stem = f"{child.token}_"
         if child.index is None and stem in numbered and stem not in zero:
             child.stem, child.index = stem, 0
+
+
+def _count_letters(node: Node) -> None:
+    """Take a number with a letter (``5b``, ``5c``) for an index, where siblings differ in the letter alone."""
+    lettered: defaultdict[str, list[tuple[int, str, Node]]] = defaultdict(list)
+    for child in node.children.values():
+        if child.index is None and (match := _LETTERED.match(child.token)):
+            lettered[match[1]].append((int(match[2]), match[3], child))
+    for stem, members in lettered.items():
+        if len({number for number, _, _ in members}) < len(members) >= 3:
+            for number, letter, child in members:
+                child.stem, child.index = stem, number * 26 + ord(letter) - ord("a")
 
 
 def _rank(node: Node) -> None:
