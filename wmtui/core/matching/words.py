@@ -62,6 +62,16 @@ def _related(a: str, b: str) -> float:
     return RELATED.get((a, b)) or RELATED.get((b, a)) or 0.0
 
 
+def _ranks_alike(a: str, b: str) -> float:
+    """Likeness of two ranks, ``rank`` or ``rank/length``: in lists of other lengths equal ranks say little."""
+    rank_a, _, length_a = a.partition("/")
+    rank_b, _, length_b = b.partition("/")
+    same_length = length_a == length_b or not length_a or not length_b
+    if rank_a == rank_b:
+        return 1.0 if same_length else 0.4
+    return 0.4 if abs(int(rank_a) - int(rank_b)) == 1 else 0.0
+
+
 @lru_cache(maxsize=262144)
 def alike(a: str, b: str) -> float:
     """How alike two canonical words are, 0 to 1: equal, related, prefix, contained, or few letters changed."""
@@ -69,8 +79,8 @@ def alike(a: str, b: str) -> float:
         return 1.0
     if a[0] == "#" or b[0] == "#":
         if a[0] == b[0] == "#":
-            return 0.4 if abs(int(a[1:]) - int(b[1:])) == 1 else 0.0
-        if {a, b} in ({"#0", "pre"}, {"#1", "post"}):
+            return _ranks_alike(a[1:], b[1:])
+        if {a.partition("/")[0], b.partition("/")[0]} in ({"#0", "pre"}, {"#1", "post"}):
             return 0.8
         return 0.0
     related = _related(a, b)
