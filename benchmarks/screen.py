@@ -66,7 +66,7 @@ class Terminal:
         except OSError:
             return b""
 
-    def until(self, text: bytes, limit: float = 300) -> float:
+    def until(self, text: bytes, limit: float = 120) -> float:
         """Seconds from the start until a text was written.
 
         Raises:
@@ -159,7 +159,7 @@ def first_contents(folder: Path, keys: int) -> None:
             seconds = []
             for _ in range(3):
                 with running(["-m", "wmtui", *arguments], folder) as terminal:
-                    seconds.append(terminal.until(b"experts"))
+                    seconds.append(terminal.until(b"_proj"))
             rows.append((f"{name}, {count:,} keys", min(seconds), min(seconds) / base))
     print(table(("first content", "seconds", "times the import"), rows))
 

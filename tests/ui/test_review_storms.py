@@ -165,6 +165,32 @@ sys.exit(app.return_code)
 """
 
 
+@pytest.mark.parametrize("moment", [b"x.{0-8}.q", b"reviewed 0/18"], ids=["early", "late"])
+def test_a_terminal_that_is_gone_ends_the_app(moment, tmp_path: Path):
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "journal")],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    os.close(slave)
+    try:
+        found, end = b"", time.monotonic() + 60
+        while moment not in found and time.monotonic() < end:
+            if select.select([master], [], [], 0.1)[0]:
+                found += os.read(master, 65536)
+        assert moment in found
+        os.close(master)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_line_that_drops_ends_the_app_cleanly(number, tmp_path: Path):
     journal = tmp_path / "journal"

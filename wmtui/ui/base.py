@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
 INTERRUPTED = 130
+GRACE = (5.0, 1.0)
+"""Seconds from a signal to the end: on termination, and where the terminal hung up and there is nothing to restore."""
+HANG_UP = getattr(signal, "SIGHUP", None)
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGTERM") if hasattr(signal, name))
 
 
@@ -55,13 +59,20 @@ class TerminalApp(App[None]):
     def on_mount(self) -> None:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            loop.add_signal_handler(number, self.leave)
+            loop.add_signal_handler(number, self.leave, number)
         # After Ctrl+Z and fg the screen would stay blank.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
 
-    def leave(self) -> None:
-        """End at once and cleanly."""
+    def leave(self, number: int) -> None:
+        """End at once and cleanly; where that cannot be, at least end.
+
+        Textual's threads wait for ever for a terminal that is gone. Nothing is lost then: what was decided is in the
+        journal, and a file that was being written has not got its name yet.
+        """
         self.exit(return_code=INTERRUPTED)
+        last = threading.Timer(GRACE[number == HANG_UP], os._exit, (INTERRUPTED,))
+        last.daemon = True
+        last.start()
 
     def copy_to_clipboard(self, text: str) -> None:
         """Hand text to the terminal's clipboard (OSC 52); lone surrogates of broken names as question marks."""

@@ -70,7 +70,7 @@ class Lines(Widget):
     """A widget that paints its own lines; :meth:`show` looks what has changed.
 
     Attributes:
-        leaps: what scrolls, scrolls by half a page.
+        leaps: what scrolls, scrolls by half a page, not a third.
     """
 
     DEFAULT_CSS = "Lines { height: auto; }"
@@ -244,8 +244,8 @@ class RowList(Lines, can_focus=True):
 
     def _follow(self) -> None:
         self.top = max(0, min(self.top, self.count() - self.page))
-        # Over SSH half a page at once: a list that scrolls is sent as a whole, and that is too much for each key.
-        more = self.page // 2 if self.leaps else 0
+        # Several rows at once: a list that scrolls is sent as a whole, and that is too much for each key.
+        more = self.page // (2 if self.leaps else 3)
         if self.cursor < self.top:
             self.top = max(0, self.cursor - more)
         elif self.cursor >= self.top + self.page:

@@ -55,6 +55,7 @@ class Found(RowList):
         self.review = review
         self.lead = lead
         self.entries = entries
+        self.grouped = any(entry.keys > 1 for entry in entries)
         self.shown: Sequence[int] = range(min(len(entries), MOST))
 
     def count(self) -> int:
@@ -80,10 +81,11 @@ class Found(RowList):
             note = f"{GLYPHS[review.session.status(holder)]} {review.source.tensors[holder].key}"
         else:
             note = "" if entry.transform is Transform.NONE else str(entry.transform)
-        note_cells = min(36, cells * 2 // 5)
+        note_cells = min(36, cells // 3)
+        keys_cells = 6 if self.grouped else 0
         shape = clip(shape_text(review.target.tensors[entry.target].shape), 14).rjust(14)
-        keys = (f"{entry.keys}" if entry.keys > 1 else "").rjust(6)
-        name = fit(entry.name, max(8, cells - note_cells - 14 - 6 - 4))
+        keys = (f"{entry.keys}" if entry.keys > 1 else "").rjust(keys_cells)
+        name = fit(entry.name, max(8, cells - note_cells - 14 - keys_cells - 4))
         style = looks.muted if entry.reason else None
         return [(f"{name} {shape} {keys}  ", style), (shorten(note, note_cells), looks.muted)]
 

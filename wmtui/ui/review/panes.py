@@ -55,6 +55,8 @@ class SidePane(RowList):
 
     DEFAULT_CSS = "SidePane { height: 1fr; width: 1fr; padding: 0 1; }"
     name_of_side = ""
+    least_note = 0
+    """Cells of the last column where there is little room."""
 
     def __init__(self, review: Review, *, id: str) -> None:
         super().__init__(id=id)
@@ -149,7 +151,7 @@ class SidePane(RowList):
                 size = f"{done}/{whole}"
         shape = view.group_shape(view.group_of(row)) if row < 0 else spec.shape
         shape_cells, size_cells = self._columns()
-        note_cells = 9 if cells >= 75 else 3
+        note_cells = 9 if cells >= 75 else self.least_note
         name_cells = cells - 2 - len(sign) - 1 - shape_cells - 1 - size_cells - 1 - note_cells
         shape_shown = "mixed" if shape is None else shape_text(shape)
         return [
@@ -165,6 +167,7 @@ class SourcePane(SidePane):
     """Source keys: what is decided about."""
 
     name_of_side = "Source"
+    least_note = 3
 
     @property
     def view(self) -> PaneView:

@@ -28,6 +28,7 @@ from wmtui.ui.text import plural, safe
 
 PAUSE = 0.4
 """Seconds without a correction before the matcher is asked again."""
+GUIDE = "A accepts what is sure, n goes to open keys"
 STOPPED = "matching was stopped; , proposes again"
 
 
@@ -180,6 +181,8 @@ class Proposing(Deciding):
         self.target_pane.take_rows(keep_target)
         self.idle()
         self.show()
+        if not self.review.session.decided and not event.moved:
+            self.say(GUIDE)
         if event.moved:
             text = self.status.text.partition(";")[0] or "proposed anew"
             self.say(f"{text}; {plural(event.moved, 'other proposal')} changed with it", "good")

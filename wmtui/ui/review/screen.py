@@ -93,7 +93,8 @@ class ReviewScreen(Proposing):
     def do_explain(self) -> None:
         places = self.row_places()
         if places:
-            lines = explain(self.review, self.review.leader(places), len(places), palette(self.app))
+            cells = PageWindow.cells_in(self.size.width)
+            lines = explain(self.review, self.review.leader(places), len(places), palette(self.app), cells)
             self.app.push_screen(PageWindow("Why", lines))
 
     def do_details(self) -> None:

@@ -23,7 +23,7 @@ from wmtui.ui.windows import key_lines
 Line = Sequence[Part]
 
 
-def explain(review: Review, lead: int, count: int, looks: Palette) -> list[Line]:
+def explain(review: Review, lead: int, count: int, looks: Palette, cells: int) -> list[Line]:
     """Why the first candidate of a key stands first, and how the next one differs."""
     spec = review.source.tensors[lead]
     status = review.session.status(lead)
@@ -45,7 +45,7 @@ def explain(review: Review, lead: int, count: int, looks: Palette) -> list[Line]
         lines += [[], [(title, looks.accent + looks.strong), (safe(candidate.target), looks.strong)]]
         lines += _candidate(candidate, looks)
     if len(found) > 1:
-        lines += [[], *_difference(found[0], found[1], looks)]
+        lines += [[], *_difference(found[0], found[1], looks, cells)]
     return lines
 
 
@@ -67,7 +67,7 @@ def _candidate(candidate: Candidate, looks: Palette) -> list[Line]:
     return lines
 
 
-def _difference(first: Candidate, second: Candidate, looks: Palette) -> list[Line]:
+def _difference(first: Candidate, second: Candidate, looks: Palette, cells: int) -> list[Line]:
     pairs = (
         ("shape", first.score.shape - second.score.shape),
         ("name", first.score.name - second.score.name),
@@ -83,7 +83,8 @@ def _difference(first: Candidate, second: Candidate, looks: Palette) -> list[Lin
     labels = {evidence.label for evidence in first.evidence} - {evidence.label for evidence in second.evidence}
     if labels:
         texts.append("only the first has " + ", ".join(sorted(labels)))
-    return [[("Difference  ", looks.accent), (safe("; ".join(texts) or "none that scores can tell"), None)]]
+    told, *more = wrap(safe("; ".join(texts) or "none that scores can tell"), max(12, cells - 12))
+    return [[("Difference  ", looks.accent), (told, None)], *([(" " * 12 + text, None)] for text in more)]
 
 
 def details(
