@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.files.hostile import CANARY, PARTLY, REFUSED, archive, checkpoint, table, tensor, text
+from tests.files.hostile import PARTLY, REFUSED
+from tests.files.hostile_archives import archive, checkpoint
+from tests.files.hostile_pickles import CANARY, table, tensor, text
 from tests.files.reading import side
 from wmtui.core.side import SideSpec
 from wmtui.errors import ChoiceError, FormatError, InputError

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from tests.files.hostile import GOOD, PARTLY, archive, checkpoint, distributed, legacy
+from tests.files.hostile import PARTLY, distributed
+from tests.files.hostile_archives import GOOD, archive, checkpoint, legacy
 from tests.files.reading import side
 from wmtui.core.side import SideSpec
 from wmtui.errors import WmtuiError

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.files.hostile import PICKLES, program, table, tensor
+from tests.files.hostile_pickles import PICKLES, program, table, tensor
 from wmtui.errors import FormatError
 from wmtui.files.pickle_graph import Bag, Call, Global, Node, Table, dict_items, path_of, string_items
 from wmtui.files.pickle_machine import OTHERS

@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from tests.files.hostile import BROKEN_HEADERS, write_safetensors
+from tests.files.hostile_headers import BROKEN_HEADERS, write_safetensors
 from tests.files.reading import rows, side
 from wmtui.core.side import SideSpec
 from wmtui.errors import FormatError, KeyMissingError, UnsafeError
