@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from textual import events
 
 from tests.ui.standins import NotingSave, SuffixMatch, listing
 from tests.ui.user import User, at_the_screen
@@ -97,7 +98,7 @@ async def test_a_target_of_another_size_cannot_be_picked_and_says_why():
     async with at_the_screen(SOURCE, TARGET) as user:
         await user.press("r")
         await user.type("spare")
-        user.sees("another number of elements", widget="found")
+        user.sees("other number of elements", widget="found")
         await user.press("enter")
         assert user.window is not user.screen
         await user.press("escape")
@@ -409,3 +410,15 @@ async def test_one_correction_moves_the_proposals_that_follow_from_it_and_says_h
         await user.idle()
         assert user.said == "assigned 1 key; 7 other proposals changed with it"
         assert user.pairs == {"enc.0.q.weight": "body.0.k.weight"}, "they are proposals until they are accepted"
+
+
+async def test_keys_that_come_at_once_go_where_they_would_go_one_by_one():
+    async with at_the_screen(SOURCE, TARGET) as user:
+        for keys in (["tab", "tab", "j", "enter"], ["/", "e", "x"]):
+            for key in keys:
+                character = key if len(key) == 1 else None
+                user.app.post_message(events.Key("slash" if key == "/" else key, character))
+            await user.pilot.pause()
+        assert user.pairs["enc.3.q.weight"] == "body.3.k.weight"
+        assert user.window is user.screen
+        assert user.screen.status.typed == "ex"

@@ -185,7 +185,7 @@ def make_entries(review: Review, lead: int, places: Sequence[int]) -> list[Entry
         if shape not in fits:
             fits[shape] = transform_between(wanted, shape)
         transform = fits[shape]
-        reason = "" if transform is not None else "another number of elements"
+        reason = "" if transform is not None else "other number of elements"
         level = 3 if transform is None else 0 if transform is Transform.NONE else 1
         entry = Entry(name, target, keys, reason, transform or Transform.NONE)
         found.append(((level, best, order), entry))

@@ -42,7 +42,7 @@ class SearchLine(Lines):
         """Take the keys for a search that begins with a text."""
         self.typed = text
         self.can_focus = True
-        self.focus()
+        self.screen.set_focus(self)  # at once: focus() would leave the next key to the screen's actions
         self.show()
 
     def end(self) -> None:

@@ -84,6 +84,7 @@ class ReviewBase(LinesScreen):
         self.review = Review(*shown)
         self.busy = False
         self.unsaved = False
+        self.active = "source"
         self.decisions: list[Decision] = []
         self.done: list[type[Decision]] = []
         self.undone: list[type[Decision]] = []
@@ -116,11 +117,8 @@ class ReviewBase(LinesScreen):
     # ---- what is looked at
 
     def pane_name(self) -> str:
-        """The pane with the focus."""
-        focused = self.focused
-        if focused is self.status:
-            focused = self.searched
-        return focused.id if focused in (self.candidates, self.target_pane) and focused.id else "source"
+        """The pane that keys are about; Textual's focus follows it, some messages later."""
+        return self.active
 
     @property
     def side_pane(self) -> SidePane:

@@ -84,11 +84,14 @@ class Moving(ReviewBase):
 
     def focus_pane(self, name: str) -> None:
         """Give a pane the focus."""
+        self.active = name
         self.set_class(name == "target", "targets")
         self.get_widget_by_id(name).focus()
         self.call_after_refresh(self.show)
 
     def on_descendant_focus(self) -> None:
+        if self.focused in (self.source_pane, self.candidates, self.target_pane) and self.focused.id:
+            self.active = self.focused.id
         self.show()
 
     def do_next_open(self) -> None:
