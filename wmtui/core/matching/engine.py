@@ -10,7 +10,8 @@ from wmtui.core.matching.explain import Explainer
 from wmtui.core.matching.given import NO_CONSTRAINTS, Constraints, Given, marks, sort_out, unit_pairs, violated
 from wmtui.core.matching.rescue import rescue
 from wmtui.core.matching.rules import make_rules, split_key
-from wmtui.core.matching.scopes import LEAST_CONFIDENCE, Solution, Solver
+from wmtui.core.matching.scopes import LEAST_CONFIDENCE, Solver
+from wmtui.core.matching.solution import Solution
 from wmtui.core.matching.state import State, Switches
 from wmtui.core.matching.tree import Tree
 from wmtui.core.proposal import Facts, Fusion, Pair, Proposal, Transform

@@ -14,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wmtui.core.matching.leaves import FREE_LEAVES
 from wmtui.core.matching.names import Names
 from wmtui.core.matching.order import prefix_sums
-from wmtui.core.matching.tree import FREE_LEAVES, Node, Tree
+from wmtui.core.matching.tree import Node, Tree
 from wmtui.core.matching.words import words
 
 Floats = NDArray[np.float64]

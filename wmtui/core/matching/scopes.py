@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from wmtui.core.matching.crowds import MOST_CELLS, divide, pair_crowd
 from wmtui.core.matching.families import Families
 from wmtui.core.matching.fusions import MOST_UNITS, UnitFusion, find_fused, find_stacked
 from wmtui.core.matching.roles import Record, Roles, margins
+from wmtui.core.matching.solution import Choice, Solution, UnitPair, Verdict, moved
 from wmtui.core.matching.state import State
 from wmtui.core.matching.support import Scope, Support, assign, weigh
 from wmtui.core.matching.tree import Node
@@ -30,72 +29,6 @@ _MOST_CHOICES = 6
 _FUSION_DOUBT = 0.75
 _RIVAL_GAP = 0.08
 _FEW = 5
-
-PARTS = ("shape", "place", "name", "contrast", "order", "kin", "votes", "role", "exact")
-"""Kinds of evidence that a choice keeps, in this order."""
-
-
-class Choice(NamedTuple):
-    """A possible target unit of a source unit in the scope that decided it, with its evidence (see :data:`PARTS`)."""
-
-    unit: int
-    support: float
-    parts: tuple[float, ...]
-    transform: Transform
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What decided a pair; shared by all places that the solution is replayed at.
-
-    Attributes:
-        margin: loss of the best alternative, all evidence counted.
-        features: as :data:`wmtui.core.matching.confidence.FEATURES`.
-        at_root: decided at the top of the listings.
-        trust: of the listing's order in that scope.
-        rivals: nearly as good target units, as offsets from the chosen one.
-    """
-
-    confidence: float
-    support: float
-    margin: float
-    transform: Transform
-    features: tuple[float, ...]
-    at_root: bool
-    elsewhere: bool
-    trust: float
-    rivals: tuple[int, ...] = ()
-
-
-class UnitPair(NamedTuple):
-    """A pair of units, relative to the first units of the solution's scopes."""
-
-    i: int
-    j: int
-    verdict: Verdict
-
-
-@dataclass(slots=True)
-class Solution:
-    """What is known of two structures; unit numbers are relative, so that it can be replayed anywhere.
-
-    Attributes:
-        open_a, open_b: units that found no partner.
-        children: (offset in a, offset in b, structures, doubtful) of the paired blocks.
-        choices: source unit -> ranked possible targets, of this scope's own decisions.
-        has_doubt: whether a family of unknown direction lies somewhere below.
-        undecided: units of crowds, each with a few of the targets that fit equally well.
-    """
-
-    family: tuple[str, str]
-    pairs: list[UnitPair] = field(default_factory=list)
-    fusions: list[UnitFusion] = field(default_factory=list)
-    open_a: list[int] = field(default_factory=list)
-    open_b: list[int] = field(default_factory=list)
-    children: list[tuple[int, int, tuple[int, int], bool]] = field(default_factory=list)
-    has_doubt: bool = False
-    undecided: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
-    choices: dict[int, list[Choice]] = field(default_factory=dict)
 
 
 class Solver:
@@ -176,7 +109,7 @@ class Solver:
             solution.has_doubt |= doubtful or inner.has_doubt
             solution.pairs.extend([UnitPair(i + off_a, j + off_b, verdict) for i, j, verdict in inner.pairs])
             solution.undecided.extend([(i + off_a, tuple(j + off_b for j in rivals)) for i, rivals in inner.undecided])
-            solution.fusions.extend([_moved(fusion, off_a, off_b) for fusion in inner.fusions])
+            solution.fusions.extend([moved(fusion, off_a, off_b) for fusion in inner.fusions])
             for unit in inner.open_a:
                 scope.from_a[unit + block_a.lo] = number
             for unit in inner.open_b:
@@ -210,7 +143,7 @@ class Solver:
                 for fusion in fusions:
                     gone_a.update(fusion.sources())
                     gone_b.update(fusion.targets())
-        solution.fusions += [_moved(fusion, -a.lo, -b.lo) for fusion in fusions]
+        solution.fusions += [moved(fusion, -a.lo, -b.lo) for fusion in fusions]
         problems, crowds = divide(state, *self._common(scope, gone_a, gone_b))
         for rows, columns in problems:
             state.check()
@@ -403,8 +336,3 @@ def _rivals(support: Support, i: int, j: int) -> tuple[int, ...]:
     near = [int(k) for k in np.flatnonzero(row >= row[j] - _RIVAL_GAP) if k != j and row[k] > 0]
     near.sort(key=lambda k: (-row[k], k))
     return tuple(support.columns[k] - support.columns[j] for k in near[:_MOST_CHOICES])
-
-
-def _moved(fusion: UnitFusion, by_a: int, by_b: int) -> UnitFusion:
-    parts, whole = (by_a, by_b) if fusion.kind == "merge" else (by_b, by_a)
-    return fusion._replace(parts=tuple(unit + parts for unit in fusion.parts), whole=fusion.whole + whole)

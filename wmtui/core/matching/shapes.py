@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeVar
 
 from rapidfuzz import fuzz
 
-from wmtui.core.matching.tree import FREE_LEAVES, Tree, is_float
+from wmtui.core.matching.leaves import FREE_LEAVES, is_float
+from wmtui.core.matching.tree import Tree
 from wmtui.core.matching.words import words
 from wmtui.core.proposal import Transform
 

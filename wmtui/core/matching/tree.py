@@ -8,48 +8,18 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from wmtui.core.listing import TensorSpec
+from wmtui.core.matching.leaves import (
+    COMPOUND_LEAVES,
+    FREE_LEAVES,
+    MAIN_LEAVES,
+    SUFFIXES,
+    TELLING,
+    is_float,
+    leaf_class,
+)
 from wmtui.core.matching.sequence import canonical_position, keys_sorted, looks_sorted
 from wmtui.core.wrappers import WRAPPERS
 
-FREE_LEAVES = frozenset({"running_mean", "running_var", "num_batches_tracked"})
-"""Buffers that one side may lack without a difference in the network."""
-
-_STANDARD = {
-    "weight": "weight",
-    "bias": "bias",
-    "running_mean": "running_mean",
-    "running_var": "running_var",
-    "num_batches_tracked": "num_batches_tracked",
-    "kernel": "weight",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-    "weights": "weight",
-    "biases": "bias",
-    "w": "weight",
-    "b": "bias",
-    "embeddings": "weight",
-    "_mean": "running_mean",
-    "_variance": "running_var",
-    "weight_g": "weight_g",
-    "weight_v": "weight",
-}
-_PAIRED = {
-    "gamma": ("beta", "weight"),
-    "beta": ("gamma", "bias"),
-    "scale": ("offset", "weight"),
-    "offset": ("scale", "bias"),
-}
-_SUFFIXES = (("_weight", "weight"), ("_bias", "bias"), ("_kernel", "weight"))
-_COMPOUND_LEAVES = (
-    "running_mean",
-    "running_var",
-    "num_batches_tracked",
-    "moving_mean",
-    "moving_variance",
-    "weight_g",
-    "weight_v",
-)
-_STATISTICS = {"mean": "running_mean", "var": "running_var"}
 _WEIGHT_NORM = {
     ".parametrizations.weight.original0": "weight_g",
     ".parametrizations.weight.original1": "weight_v",
@@ -58,7 +28,6 @@ _INDEX = re.compile(r"^(.*?)([0-9]+)$", re.DOTALL)
 _LETTERED = re.compile(r"^(.*?[^0-9])([0-9]{1,3})([a-z])$", re.DOTALL)
 _INNER_INDEX = re.compile(r"(?<=[0-9])_(?=.)")
 _LONE_INDEX = re.compile(r"_[0-9]+_")
-_MAIN_LEAVES: tuple[str, ...] = ("weight", "bias", "running_mean")
 _MASK = (1 << 61) - 1
 
 
@@ -177,7 +146,7 @@ class Tree:
             for long, short in _WEIGHT_NORM.items():
                 key = key.replace(long.replace(".", self.separator), self.separator + short)
         if self.separator == "_":
-            for leaf in _COMPOUND_LEAVES:
+            for leaf in COMPOUND_LEAVES:
                 if key.endswith(f"_{leaf}"):
                     return key[: -len(leaf) - 1], leaf
         parent, _, leaf = key.rpartition(self.separator)
@@ -216,20 +185,18 @@ class Tree:
 
     def _grow(self, paths: list[tuple[str, str]], strip: bool) -> bool:
         """Hang every tensor into the tree; False where two tensors fall on one place."""
-        telling = {"gamma", "beta", "scale", "offset", "weight", "kernel", "bias", "weight_g", "weight_v"}
-        telling.update(_STATISTICS)
         beside: defaultdict[str, set[str]] = defaultdict(set)
         for parent, leaf in paths:
-            if leaf in telling:
+            if leaf in TELLING:
                 beside[parent].add(leaf)
         modules = {parent for parent, _ in paths}
         nodes: dict[str, Node] = {"": self.root}
         for row, (parent, leaf) in enumerate(paths):
             node = self._node_at(parent, nodes, strip)
-            kind = self._leaf_class(leaf, beside.get(parent, set()), bool(node.children))
+            kind = leaf_class(leaf, beside.get(parent, set()), bool(node.children))
             if kind is None:
                 own, kind = leaf, "weight"
-                for suffix, suffix_kind in _SUFFIXES:
+                for suffix, suffix_kind in SUFFIXES:
                     stem = leaf.removesuffix(suffix)
                     if stem and stem != leaf and (suffix_kind != "bias" or len(self.specs[row].shape) == 1):
                         if (f"{parent}{self.separator}{stem}" if parent else stem) not in modules:
@@ -256,23 +223,6 @@ class Tree:
                 node = self._child(node, token)
             nodes[whole] = node
         return node
-
-    @staticmethod
-    def _leaf_class(leaf: str, beside: set[str], has_children: bool) -> str | None:
-        """The class of a module's own tensor; ``None`` for a parameter that is a unit of its own."""
-        standard = _STANDARD.get(leaf)
-        if standard is not None:
-            return standard
-        paired = _PAIRED.get(leaf)
-        if paired is not None and paired[0] in beside:
-            return paired[1]
-        if leaf == "scale" and "bias" in beside and not {"weight", "kernel"} & beside:
-            return "weight"
-        if leaf in _STATISTICS and ({"mean", "var"} <= beside):
-            return _STATISTICS[leaf]
-        if ("weight" in beside or "kernel" in beside) and not has_children:
-            return f"x:{leaf}"
-        return None
 
     # -- order and numbers -----------------------------------------------------------------------------------------
 
@@ -334,7 +284,7 @@ class Tree:
             self._sum_up(node, known, mixed)
 
     def _add_unit(self, node: Node, leaves: dict[str, int]) -> None:
-        main = next((leaf for leaf in _MAIN_LEAVES if leaf in leaves), next(iter(leaves)))
+        main = next((leaf for leaf in MAIN_LEAVES if leaf in leaves), next(iter(leaves)))
         shape = self.specs[leaves[main]].shape
         for row in leaves.values():
             self.unit_of[row] = len(self.nodes)
@@ -442,8 +392,3 @@ def mix(value: int) -> int:
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
     return (value ^ (value >> 31)) & _MASK
-
-
-def is_float(dtype: str) -> bool:
-    """Whether a dtype's name is one of floating point (``bfloat16`` and ``float8_e4m3fn`` included)."""
-    return "float" in dtype

@@ -1,0 +1,73 @@
+"""A module's own tensors: the classes of their names, and which of them make a unit."""
+
+from __future__ import annotations
+
+FREE_LEAVES = frozenset({"running_mean", "running_var", "num_batches_tracked"})
+"""Buffers that one side may lack without a difference in the network."""
+
+_STANDARD = {
+    "weight": "weight",
+    "bias": "bias",
+    "running_mean": "running_mean",
+    "running_var": "running_var",
+    "num_batches_tracked": "num_batches_tracked",
+    "kernel": "weight",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+    "weights": "weight",
+    "biases": "bias",
+    "w": "weight",
+    "b": "bias",
+    "embeddings": "weight",
+    "_mean": "running_mean",
+    "_variance": "running_var",
+    "weight_g": "weight_g",
+    "weight_v": "weight",
+}
+_PAIRED = {
+    "gamma": ("beta", "weight"),
+    "beta": ("gamma", "bias"),
+    "scale": ("offset", "weight"),
+    "offset": ("scale", "bias"),
+}
+SUFFIXES = (("_weight", "weight"), ("_bias", "bias"), ("_kernel", "weight"))
+COMPOUND_LEAVES = (
+    "running_mean",
+    "running_var",
+    "num_batches_tracked",
+    "moving_mean",
+    "moving_variance",
+    "weight_g",
+    "weight_v",
+)
+_STATISTICS = {"mean": "running_mean", "var": "running_var"}
+
+MAIN_LEAVES: tuple[str, ...] = ("weight", "bias", "running_mean")
+"""A unit's shape and size are those of the first of these that it has."""
+
+TELLING = frozenset(
+    {"gamma", "beta", "scale", "offset", "weight", "kernel", "bias", "weight_g", "weight_v", *_STATISTICS}
+)
+"""Names whose presence tells the class of others beside them."""
+
+
+def leaf_class(leaf: str, beside: set[str], has_children: bool) -> str | None:
+    """The class of a module's own tensor; ``None`` for a parameter that is a unit of its own."""
+    standard = _STANDARD.get(leaf)
+    if standard is not None:
+        return standard
+    paired = _PAIRED.get(leaf)
+    if paired is not None and paired[0] in beside:
+        return paired[1]
+    if leaf == "scale" and "bias" in beside and not {"weight", "kernel"} & beside:
+        return "weight"
+    if leaf in _STATISTICS and ({"mean", "var"} <= beside):
+        return _STATISTICS[leaf]
+    if ("weight" in beside or "kernel" in beside) and not has_children:
+        return f"x:{leaf}"
+    return None
+
+
+def is_float(dtype: str) -> bool:
+    """Whether a dtype's name is one of floating point (``bfloat16`` and ``float8_e4m3fn`` included)."""
+    return "float" in dtype
