@@ -95,16 +95,17 @@ KEY = "model.encoder.layers.12.self_attn.q_proj.weight"
 @pytest.mark.parametrize(
     ("name", "cells", "shown"),
     [
-        (KEY, 46, "model.encode…layers.12.self_attn.q_proj.weight"),
-        (KEY, 40, "model…layers.12.self_attn.q_proj.weight"),
+        (KEY, 46, "model.encoder.layer…12.self_attn.q_proj.weight"),
+        (KEY, 40, "model.encoder…12.self_attn.q_proj.weight"),
         (KEY, 32, "model…12.self_attn.q_proj.weight"),
-        (KEY, 24, "model.e…12…q_proj.weight"),
-        (KEY, 16, "model…12…weight"),
-        (KEY, 8, "mo…eight"),
+        (KEY, 24, "m…12…_attn.q_proj.weight"),
+        (KEY, 16, "m…12…proj.weight"),
+        (KEY, 8, "…weight"),
         (KEY, 1, "…"),
         (KEY, 0, ""),
-        ("model.layers.{0-31}.moe.experts.{0-7}.w1.weight", 40, "model…{0-31}.moe.experts.{0-7}.w1.weight"),
+        ("model.layers.{0-31}.moe.experts.{0-7}.w1.weight", 40, "model.layers.{0-31}…{0-7}.w1.weight"),
         ("model.layers.{0-31}.moe.experts.{0-7}.w1.weight", 24, "m…{0-31}…{0-7}.w1.weight"),
+        ("model.layers.{0-47}.input_layernorm.weight", 30, "m…{0-47}…nput_layernorm.weight"),
         ("a" * 50, 12, "aaa…aaaaaaaa"),
     ],
 )

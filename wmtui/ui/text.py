@@ -99,26 +99,34 @@ def _shorten(text: str, cells: int) -> str:
         return text
     if cells < 8:
         return _last(ELLIPSIS + _last(text, cells - 1), cells) if cells > 0 else ""
-    head_cells = min(cells // 4, width(re.split(r"[.{]", text, maxsplit=1)[0]))
-    tail_cells = cells - 1 - head_cells
-    dots = [match.start() for match in re.finditer(r"\.", text)]
-    tails = [text[dot + 1 :] for dot in dots if width(text) - dot - 1 <= tail_cells]
-    if not tails or width(tails[0]) < tail_cells // 3:  # a last segment that fills the line by itself, or nearly
-        tails = [_last(text, tail_cells).lstrip("."), *tails]
-    found = [(_middle(text, tail), tail) for tail in tails]
-    fitting = (pair for pair in found if width(pair[0]) + width(pair[1]) + 2 <= cells)
-    middle, tail = next(fitting, ("", tails[0]))
-    head = _first(text, cells - 1 - width(middle) - width(tail)).rstrip(".")
-    return head + ELLIPSIS + middle + tail
+    numbers = [match for match in _NUMBERED.finditer(text) if match.end() < len(text)]
+    if not numbers:
+        tail = _tail(text, cells - 1 - min(cells // 4, width(text.partition(".")[0])))
+        return _first(text, cells - 1 - width(tail)).rstrip(".") + ELLIPSIS + tail
+    *earlier, last = [match[0].lstrip(".") for match in numbers]
+    rest = text[numbers[-1].end() :]
+    if width(last) + width(rest) + 2 <= cells:
+        end = last + rest
+    else:
+        tail = _tail(rest, cells - 3 - width(last))
+        end = last + ELLIPSIS + tail if width(last) + width(tail) + 3 <= cells and width(tail) >= 4 else ""
+    if not end:  # a number of so many digits that nothing else would stay
+        return ELLIPSIS + _last(text, cells - 1).lstrip(".")
+    shown = len(numbers)
+    while shown > 1 and width(earlier[shown - 2]) + width(end) + 3 <= cells:
+        shown -= 1
+        end = earlier[shown - 1] + ELLIPSIS + end
+    before = text[: numbers[shown - 1].end() - len(numbers[shown - 1][0].lstrip("."))]
+    if width(before) + width(end) <= cells:
+        return before + end
+    return _first(before, cells - 1 - width(end)).rstrip(".") + ELLIPSIS + end
 
 
-def _middle(text: str, tail: str) -> str:
-    """The last number before the tail, with what stands for the text between them; empty without a number."""
-    cut = len(text) - len(tail)
-    spelled, end = "", 0
-    for match in _NUMBERED.finditer(text, 0, cut):
-        spelled, end = match[0].lstrip("."), match.end()
-    return spelled + ("." if end + 1 == cut else ELLIPSIS) if spelled else ""
+def _tail(text: str, cells: int) -> str:
+    """The end of a text, from the beginning of a segment where that costs little."""
+    tail = _last(text, cells)
+    dot = tail.find(".")
+    return tail[dot + 1 :] if 0 <= dot <= width(tail) // 4 and dot + 1 < len(tail) else tail
 
 
 def fit(name: str, cells: int, align: Literal["left", "right"] = "left") -> str:
