@@ -219,3 +219,14 @@ def test_groups_swap_member_by_member():
     assert [review.session.partner(p) for p in range(6)] == [3, 4, 5, 0, 1, 2]
     review.apply(Undo())
     assert [review.session.partner(p) for p in range(6)] == [0, 1, 2, 3, 4, 5]
+
+
+def test_targets_begin_beside_the_sources_that_they_get():
+    source = Listing("s", [TensorSpec(key, (n,)) for key, n in (("a", 1), ("b", 2), ("c", 3), ("d", 4))])
+    target = Listing("t", [TensorSpec(key, (n,)) for key, n in (("y", 3), ("free", 9), ("x", 1), ("z", 4))])
+    pairs = {s: Pair(s, t, 0.9) for s, t in (("a", "x"), ("c", "y"), ("d", "z"))}
+    review = Review(source, target, Proposal(pairs, {}, (), (), lambda *_: ()))
+    shown = [target.tensors[row].key for row in review.targets.rows]
+    assert shown == ["x", "y", "free", "z"], "what nobody gets stays after what it follows in the listing"
+    review.targets.sort(Order.FILE)
+    assert [target.tensors[row].key for row in review.targets.rows] == ["y", "free", "x", "z"]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from textual import events
 
-from tests.ui.standins import NotingSave, SuffixMatch, listing
+from tests.ui.standins import NotingSave, listing
 from tests.ui.user import User, at_the_screen
 from wmtui.core.decisions import Accept, Assign, PairRun, Redo, Undo
 from wmtui.core.ports import SaveRequest
-from wmtui.core.proposal import Facts
 from wmtui.core.session import Status
 from wmtui.ui.review.details import DetailsWindow
 from wmtui.ui.save import SaveWindow
@@ -260,57 +257,6 @@ async def test_a_journal_that_cannot_be_written_is_said_and_work_goes_on():
         assert len(user.pairs) == 4
 
 
-class SlowMatch(SuffixMatch):
-    """Waits until it is let go or cancelled."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.go = threading.Event()
-
-    def __call__(self, facts, progress, cancelled):
-        while not self.go.wait(0.01) and not cancelled():
-            pass
-        return super().__call__(facts, progress, cancelled)
-
-
-async def test_keys_are_shown_while_the_matcher_works():
-    match = SlowMatch(SOURCE, TARGET)
-    async with at_the_screen(SOURCE, TARGET, match=match, wait=False) as user:
-        await user.pilot.pause()
-        user.sees("enc.{0-3}.q.weight", "matching")
-        await user.press("a")
-        assert user.said == "the matcher has not proposed anything yet"
-        await user.press("G", "i")
-        match.go.set()
-        await user.idle()
-        user.sees("[all 4]", "ignored 1")
-        assert user.session.status(9) is Status.IGNORED, "what was decided meanwhile stays"
-
-
-async def test_matching_can_be_stopped():
-    match = SlowMatch(SOURCE, TARGET)
-    async with at_the_screen(SOURCE, TARGET, match=match, wait=False) as user:
-        await user.pilot.pause()
-        await user.press("escape")
-        assert user.said == "matching was stopped; , proposes again"
-        await user.idle()
-        assert not user.screen.review.matched
-
-
-class FailingMatch(SuffixMatch):
-    def __call__(self, facts, progress, cancelled):
-        raise ZeroDivisionError("a [bug] in the matcher")
-
-
-async def test_a_matcher_that_fails_leaves_a_screen_to_work_by_hand():
-    async with at_the_screen(SOURCE, TARGET, match=FailingMatch(SOURCE, TARGET)) as user:
-        assert "the matcher failed: ZeroDivisionError: a [bug] in the matcher" in user.said
-        await user.press("r")
-        await user.type("body.0.q")
-        await user.press("enter")
-        assert user.session.decided == 1
-
-
 @pytest.mark.parametrize(
     ("key", "window", "text"),
     [
@@ -387,29 +333,6 @@ async def test_wide_screens_show_all_panes_and_follow_the_partner():
         assert user.screen.pane_name() == "target"
         await user.press("k", "t")
         assert "enc.{0-3}.q.weight" in user.row
-
-
-class FollowingMatch(SuffixMatch):
-    """Takes one correction for a rule: once a query is a key, all are."""
-
-    def __call__(self, facts, progress, cancelled):
-        if any(".q." in source and ".k." in target for source, target in facts.pairs.items()):
-            given = {f"enc.{n}.{a}.weight": f"body.{n}.{b}.weight" for n in LAYERS for a, b in ("qk", "kq")}
-            proposal = super().__call__(Facts({**given, **facts.pairs}), progress, cancelled)
-            self.calls[-1] = facts
-            return proposal
-        return super().__call__(facts, progress, cancelled)
-
-
-async def test_one_correction_moves_the_proposals_that_follow_from_it_and_says_how_many():
-    async with at_the_screen(SOURCE, TARGET, match=FollowingMatch(SOURCE, TARGET)) as user:
-        await user.press("l", "j", "r")
-        await user.type("0.k")
-        await user.press("enter")
-        assert user.pairs == {"enc.0.q.weight": "body.0.k.weight"}
-        await user.idle()
-        assert user.said == "assigned 1 key; 7 other proposals changed with it"
-        assert user.pairs == {"enc.0.q.weight": "body.0.k.weight"}, "they are proposals until they are accepted"
 
 
 async def test_keys_that_come_at_once_go_where_they_would_go_one_by_one():

@@ -74,7 +74,12 @@ class Review:
             grouping = Grouping(source, target, self.session.proposal)
         self.sources = PaneView(source, grouping.sources, grouping.of_source, self.session.status, self.certainty)
         self.targets = PaneView(
-            target, grouping.targets, grouping.of_target, self.session.target_status, self._target_certainty
+            target,
+            grouping.targets,
+            grouping.of_target,
+            self.session.target_status,
+            self._target_certainty,
+            self.session.holder,
         )
         self._above_shown: tuple[list[int], tuple[int, int]] | None = None
         self._tie_of = {target.index[key]: first for first, keys in target.ties.items() for key in keys}

@@ -20,6 +20,7 @@ class Order(StrEnum):
     """How rows are sorted."""
 
     FILE = "file order"
+    BESIDE = "beside the source"
     CERTAINTY = "least certain first"
     NAME = "name"
     SIZE = "size"

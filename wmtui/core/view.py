@@ -13,6 +13,7 @@ from .table import GroupTable, Order
 STATUSES = tuple(Status)
 CODE = {status: code for code, status in enumerate(STATUSES)}
 _WIDTH = len(STATUSES)
+ORDERS = (Order.FILE, Order.CERTAINTY, Order.NAME, Order.SIZE)
 FEW = 16
 """Changes up to which rows are taken out one by one."""
 
@@ -26,8 +27,11 @@ class PaneView(GroupTable):
         of_key: likewise.
         status_of: the status of a place.
         certainty: how sure the pair of a place is, for the order of rows; asked when they are sorted.
+        holder: of the target side, the source place that a place is given to, -1 without one. Its rows begin in the
+            order of the source, so that partners stand side by side.
 
     Attributes:
+        orders: in which its rows can be sorted, the first one first.
         facet: the only status that is shown; ``None`` for all of them.
         codes: the status of each place, as its place in STATUSES.
     """
@@ -39,12 +43,17 @@ class PaneView(GroupTable):
         of_key: Sequence[int],
         status_of: Callable[[int], Status],
         certainty: Callable[[int], float],
+        holder: Callable[[int], int] | None = None,
     ) -> None:
         self._status_of = status_of
         self._certainty = certainty
+        self._holder = holder
+        self.orders = ORDERS if holder is None else (Order.BESIDE, *ORDERS)
         self.facet: Status | None = None
         super().__init__(listing, groups, of_key)
         self._look(groups, of_key)
+        if holder is not None:
+            self.sort(Order.BESIDE)
 
     # ---- what changes it
 
@@ -117,4 +126,16 @@ class PaneView(GroupTable):
     # ---- rows
 
     def _value(self) -> Callable[[int], float | str]:
+        if self.order is Order.BESIDE and self._holder is not None:
+            return _beside(map(self._holder, range(len(self.listing)))).__getitem__
         return self._certainty if self.order is Order.CERTAINTY else super()._value()
+
+
+def _beside(holders: Iterable[int]) -> list[float]:
+    """Where places stand in the order of the source; those without a holder follow the one before them."""
+    places: list[float] = []
+    last = -1
+    for holder in holders:
+        places.append(holder if holder >= 0 else last + 0.5)
+        last = holder if holder >= 0 else last
+    return places

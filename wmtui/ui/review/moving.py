@@ -11,8 +11,6 @@ from wmtui.ui.review.panes import SidePane, percent
 from wmtui.ui.searchline import SearchLine
 from wmtui.ui.text import plural
 
-ORDERS = (Order.FILE, Order.CERTAINTY, Order.NAME, Order.SIZE)
-
 
 class Moving(ReviewBase):
     """See the module."""
@@ -166,7 +164,8 @@ class Moving(ReviewBase):
     def do_order(self) -> None:
         pane = self.side_pane
         keep = self.kept(pane)
-        pane.view.sort(ORDERS[(ORDERS.index(pane.view.order) + 1) % len(ORDERS)])
+        orders = pane.view.orders
+        pane.view.sort(orders[(orders.index(pane.view.order) + 1) % len(orders)])
         pane.mark = None
         pane.take_rows(0 if pane.view.order is Order.CERTAINTY else keep)
         if pane.view.order is Order.CERTAINTY:
