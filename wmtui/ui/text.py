@@ -21,7 +21,8 @@ ELLIPSIS = "…"
 FULL, EMPTY = "█", "·"
 SPARKS = "▁▂▃▄▅▆▇█"
 
-_NUMBERED = re.compile(r"(?:^|\.)(?:\{[^{}]*\}|[0-9]+)(?=\.|$)")
+_NUMBERED = re.compile(r"(?:^|[./_])(?:\{[^{}]*\}|[0-9]+)(?=[./_]|$)")
+_SEPARATORS = "./_"
 _SHOWN = frozenset("LNPS")
 _REORDERED = frozenset(("R", "AL", "AN"))
 _UNITS = ("", "K", "M", "B", "T")
@@ -102,8 +103,8 @@ def _shorten(text: str, cells: int) -> str:
     numbers = [match for match in _NUMBERED.finditer(text) if match.end() < len(text)]
     if not numbers:
         tail = _tail(text, cells - 1 - min(cells // 4, width(text.partition(".")[0])))
-        return _first(text, cells - 1 - width(tail)).rstrip(".") + ELLIPSIS + tail
-    *earlier, last = [match[0].lstrip(".") for match in numbers]
+        return _first(text, cells - 1 - width(tail)).rstrip(_SEPARATORS) + ELLIPSIS + tail
+    *earlier, last = [match[0].lstrip(_SEPARATORS) for match in numbers]
     rest = text[numbers[-1].end() :]
     if width(last) + width(rest) + 2 <= cells:
         end = last + rest
@@ -111,22 +112,23 @@ def _shorten(text: str, cells: int) -> str:
         tail = _tail(rest, cells - 3 - width(last))
         end = last + ELLIPSIS + tail if width(last) + width(tail) + 3 <= cells and width(tail) >= 4 else ""
     if not end:  # a number of so many digits that nothing else would stay
-        return ELLIPSIS + _last(text, cells - 1).lstrip(".")
+        return ELLIPSIS + _last(text, cells - 1).lstrip(_SEPARATORS)
     shown = len(numbers)
     while shown > 1 and width(earlier[shown - 2]) + width(end) + 3 <= cells:
         shown -= 1
         end = earlier[shown - 1] + ELLIPSIS + end
-    before = text[: numbers[shown - 1].end() - len(numbers[shown - 1][0].lstrip("."))]
+    before = text[: numbers[shown - 1].end() - len(numbers[shown - 1][0].lstrip(_SEPARATORS))]
     if width(before) + width(end) <= cells:
         return before + end
-    return _first(before, cells - 1 - width(end)).rstrip(".") + ELLIPSIS + end
+    return _first(before, cells - 1 - width(end)).rstrip(_SEPARATORS) + ELLIPSIS + end
 
 
 def _tail(text: str, cells: int) -> str:
     """The end of a text, from the beginning of a segment where that costs little."""
     tail = _last(text, cells)
-    dot = tail.find(".")
-    return tail[dot + 1 :] if 0 <= dot <= width(tail) // 4 and dot + 1 < len(tail) else tail
+    segment = re.search(r"[./]", tail)
+    cut = segment.end() if segment else 0
+    return tail[cut:] if cut <= width(tail) // 4 + 1 and cut < len(tail) else tail
 
 
 def fit(name: str, cells: int, align: Literal["left", "right"] = "left") -> str:
