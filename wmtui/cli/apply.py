@@ -10,6 +10,7 @@ from wmtui.cli.exits import Exit
 from wmtui.cli.progress import progress_line
 from wmtui.cli.proposing import read_small
 from wmtui.cli.sides import open_one
+from wmtui.cli.writing import WriteOptions
 from wmtui.core.forecast import forecast
 from wmtui.core.plan import make_plan, transform_between
 from wmtui.core.printable import printable
@@ -20,7 +21,7 @@ from wmtui.errors import InputError
 
 def run(args: argparse.Namespace) -> int:
     """Check that the mapping fits the checkpoint, then write the renamed one."""
-    from wmtui.files.writing import check_write, output_size, representable, write_checkpoint
+    from wmtui.files.writing import output_size, representable
 
     if args.strict_load and not args.target:
         raise InputError("--strict-load needs a model to load into", "Give it with --target.")
@@ -53,18 +54,8 @@ def run(args: argparse.Namespace) -> int:
         representable=representable(source, args.format),
     )
     output = Path(args.output)
-    also = tuple(args.also)
-    problems = check_write(
-        source,
-        plan,
-        output,
-        format=args.format,
-        shard_size=args.shard_size,
-        also=also,
-        optimizer=args.optimizer,
-        others=args.unmapped,
-        force=args.force,
-    )
+    how = WriteOptions.of(args)
+    problems = how.problems(source, plan, output, unmapped=args.unmapped, force=args.force)
     if problems:
         raise InputError(problems[0], "Choose another --output, or --force to replace what is there.")
     counts = f"{len(plan.mapping)} keys renamed, {len(plan.kept)} kept, {len(plan.dropped)} dropped"
@@ -72,30 +63,16 @@ def run(args: argparse.Namespace) -> int:
         print(f"would write {printable(args.output)}: {counts}, {output_size(source, plan):,} bytes")
     else:
         with progress_line() as progress:
-            written = write_checkpoint(
-                source,
-                plan,
-                output,
-                format=args.format,
-                shard_size=args.shard_size,
-                also=also,
-                optimizer=args.optimizer,
-                others=args.unmapped,
-                force=args.force,
-                verify=args.verify,
-                progress=progress,
-            )
+            written = how.write(source, plan, output, unmapped=args.unmapped, force=args.force, progress=progress)
         print(f"{printable(str(written.path))}: {counts}, {written.nbytes:,} bytes")
         for note in written.notes:
             print(printable(note))
     if target is None:
         return Exit.DONE
     print(f"load_state_dict forecast: {forecast(plan, listing, target.side.listing)}")
-    if not args.strict_load or args.dry_run:
+    loaded = how.load(output, source, target) if not args.dry_run else None
+    if loaded is None:
         return Exit.DONE
-    from wmtui.cli.loading import strict_load
-
-    loaded = strict_load(output, target, source=source, source_model=args.source_model, inputs=args.input)
     for line in loaded.lines:
         print(printable(line))
     return Exit.DONE if loaded.ok else Exit.LEFT_OPEN

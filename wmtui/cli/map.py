@@ -9,8 +9,9 @@ from typing import TextIO
 from wmtui.cli.exits import Exit
 from wmtui.cli.progress import progress_line
 from wmtui.cli.proposing import Matcher, read_mapping_in
-from wmtui.cli.saving import Saver, WriteOptions
+from wmtui.cli.saving import Saver
 from wmtui.cli.sides import open_pair
+from wmtui.cli.writing import WriteOptions
 from wmtui.core.analysis import Line, SideSummary, analysis_lines
 from wmtui.core.listing import Listing
 from wmtui.core.plan import Plan

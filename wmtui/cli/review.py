@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from wmtui.cli.exits import Exit
 from wmtui.cli.progress import progress_line
 from wmtui.cli.proposing import Matcher, read_mapping_in
-from wmtui.cli.saving import Saver, WriteOptions
+from wmtui.cli.saving import Saver
 from wmtui.cli.sides import open_pair
+from wmtui.cli.writing import WriteOptions
 from wmtui.core.ports import SaveRequest
 from wmtui.core.session import Session
 from wmtui.errors import InputError

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from wmtui.cli.writing import WriteOptions
 from wmtui.core.forecast import Forecast, forecast
 from wmtui.core.plan import Plan, make_plan
 from wmtui.core.ports import CancelledCall, Progress, ProgressCall, Saved, SavePreview, SaveRequest
@@ -20,33 +20,6 @@ from wmtui.errors import InputError
 
 if TYPE_CHECKING:
     from wmtui.files.source import OpenedSide
-
-
-class WriteOptions(msgspec.Struct, frozen=True):
-    """How a checkpoint is written: the options of the command line that no screen changes."""
-
-    format: Literal["source", "safetensors", "torch"] = "source"
-    shard_size: int | None = None
-    also: tuple[str, ...] = ()
-    optimizer: bool = False
-    verify: bool = False
-    strict_load: bool = False
-    source_model: str | None = None
-    inputs: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> WriteOptions:
-        """As the command line gives them."""
-        return cls(
-            args.format,
-            args.shard_size,
-            tuple(args.also),
-            args.optimizer,
-            args.verify,
-            args.strict_load,
-            args.source_model,
-            tuple(args.input),
-        )
 
 
 class ReportOptions(msgspec.Struct, frozen=True):
@@ -125,22 +98,12 @@ class Saver:
                 problem = self._problem(Path(name), request.force)
                 problems += [problem] if problem else []
         if request.checkpoint_path:
-            from wmtui.files.writing import check_write, output_size
+            from wmtui.files.writing import output_size
 
             path = Path(request.checkpoint_path)
             outputs.append(Saved("checkpoint", request.checkpoint_path, output_size(self.source, plan)))
-            how = self._write
-            problems += check_write(
-                self.source,
-                plan,
-                path,
-                format=how.format,
-                shard_size=how.shard_size,
-                also=how.also,
-                optimizer=how.optimizer,
-                others=request.unmapped,
-                force=request.force or path.resolve() in self._written,
-            )
+            force = request.force or path.resolve() in self._written
+            problems += self._write.problems(self.source, plan, path, unmapped=request.unmapped, force=force)
         problems += _clashes([name for name in (*small.values(), request.checkpoint_path) if name])
         kinds = [op.kind for op in plan.operations]
         return SavePreview(
@@ -171,25 +134,14 @@ class Saver:
         plan = self.plan(pairs, request)
         saved: list[Saved] = []
         if request.checkpoint_path:
-            from wmtui.files.writing import write_checkpoint
-
             path = Path(request.checkpoint_path)
-            how = self._write
-            written = write_checkpoint(
-                self.source,
-                plan,
-                path,
-                format=how.format,
-                shard_size=how.shard_size,
-                also=how.also,
-                optimizer=how.optimizer,
-                others=request.unmapped,
-                force=request.force or path.resolve() in self._written,
-                verify=how.verify,
-                progress=progress,
-                cancelled=cancelled,
+            force = request.force or path.resolve() in self._written
+            written = self._write.write(
+                self.source, plan, path, unmapped=request.unmapped, force=force, progress=progress, cancelled=cancelled
             )
-            notes = (*written.notes, *self._load_strictly(path))
+            loaded = self._write.load(path, self.source, self.target)
+            self.loads = loaded.ok if loaded is not None else None
+            notes = (*written.notes, *(loaded.lines if loaded is not None else ()))
             saved.append(Saved("checkpoint", str(written.path), written.nbytes, notes))
         progress(Progress("writing mapping and report"))
         if request.mapping_path:
@@ -235,17 +187,6 @@ class Saver:
                 by_user=pair.by_user,
                 candidate=reasons.get((pair.source, pair.target)),
             )
-
-    def _load_strictly(self, path: Path) -> tuple[str, ...]:
-        """Load the result into the target model, where that was asked for; what to tell of it."""
-        how = self._write
-        if not how.strict_load:
-            return ()
-        from wmtui.cli.loading import strict_load
-
-        loaded = strict_load(path, self.target, source=self.source, source_model=how.source_model, inputs=how.inputs)
-        self.loads = loaded.ok
-        return loaded.lines
 
     def _problem(self, path: Path, force: bool) -> str | None:
         """Why a small output cannot be written."""

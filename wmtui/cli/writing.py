@@ -1,0 +1,103 @@
+"""Writes a checkpoint as the command line's options ask for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from wmtui.core.plan import Plan, Unmapped
+from wmtui.core.ports import CancelledCall, ProgressCall
+
+if TYPE_CHECKING:
+    from wmtui.cli.loading import Loaded
+    from wmtui.files.source import OpenedSide
+    from wmtui.files.writing import Written
+
+
+class WriteOptions(msgspec.Struct, frozen=True):
+    """How a checkpoint is written: the options of the command line that no screen changes."""
+
+    format: Literal["source", "safetensors", "torch"] = "source"
+    shard_size: int | None = None
+    also: tuple[str, ...] = ()
+    optimizer: bool = False
+    verify: bool = False
+    strict_load: bool = False
+    source_model: str | None = None
+    inputs: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> WriteOptions:
+        """As the command line gives them."""
+        return cls(
+            args.format,
+            args.shard_size,
+            tuple(args.also),
+            args.optimizer,
+            args.verify,
+            args.strict_load,
+            args.source_model,
+            tuple(args.input),
+        )
+
+    def problems(
+        self, source: OpenedSide, plan: Plan, path: Path, *, unmapped: Unmapped, force: bool
+    ) -> tuple[str, ...]:
+        """Why :meth:`write` would refuse; writes nothing."""
+        from wmtui.files.writing import check_write
+
+        return check_write(
+            source,
+            plan,
+            path,
+            format=self.format,
+            shard_size=self.shard_size,
+            also=self.also,
+            optimizer=self.optimizer,
+            others=unmapped,
+            force=force,
+        )
+
+    def write(
+        self,
+        source: OpenedSide,
+        plan: Plan,
+        path: Path,
+        *,
+        unmapped: Unmapped,
+        force: bool,
+        progress: ProgressCall,
+        cancelled: CancelledCall | None = None,
+    ) -> Written:
+        """Write the renamed checkpoint, whole or not at all.
+
+        Raises:
+            WmtuiError: it could not be written, or was stopped; what was there before is untouched.
+        """
+        from wmtui.files.writing import write_checkpoint
+
+        return write_checkpoint(
+            source,
+            plan,
+            path,
+            format=self.format,
+            shard_size=self.shard_size,
+            also=self.also,
+            optimizer=self.optimizer,
+            others=unmapped,
+            force=force,
+            verify=self.verify,
+            progress=progress,
+            cancelled=cancelled,
+        )
+
+    def load(self, written: Path, source: OpenedSide, target: OpenedSide) -> Loaded | None:
+        """Load what was written into the target, ``None`` where that was not asked for."""
+        if not self.strict_load:
+            return None
+        from wmtui.cli.loading import strict_load
+
+        return strict_load(written, target, source=source, source_model=self.source_model, inputs=self.inputs)
