@@ -26,6 +26,9 @@ _LEAST_LIKENESS = 0.5
 _FUSED_LIKENESS = 0.95
 _LEAST_MASS = 0.97
 _SEVERAL = 9
+_SMALL = 4
+"""Blocks of so few tensors are alike only where they share the largest (a norm alone says nothing)."""
+
 _MOST_CELLS = 3_000_000
 _MOST_ROUNDS = 40
 _LONGEST_REVERSED = 64
@@ -99,6 +102,8 @@ class Families:
             several = min(ours.total(), theirs.total()) >= _SEVERAL
             if dice > 0.2 and (mass == 1 or (several and mass >= _LEAST_MASS)):
                 dice = max(dice, _FUSED_LIKENESS * mass)
+            if min(ours.total(), theirs.total()) <= _SMALL and max(ours, default=0) != max(theirs, default=0):
+                dice = 0.0
             found = self._likeness[a.bag, b.bag] = (dice, common)
         return found
 

@@ -15,8 +15,9 @@ from wmtui.core.matching.fusions import MOST_UNITS, UnitFusion, find_fused, find
 from wmtui.core.matching.roles import Record, Roles, margins
 from wmtui.core.matching.solution import Choice, Solution, UnitPair, Verdict, moved
 from wmtui.core.matching.state import State
-from wmtui.core.matching.support import Scope, Support, assign, weigh
+from wmtui.core.matching.support import Scope, Support, assign
 from wmtui.core.matching.tree import Node
+from wmtui.core.matching.weighing import weigh
 from wmtui.core.proposal import Transform
 
 Floats = NDArray[np.float64]

@@ -1,0 +1,233 @@
+"""How much speaks for each pair of a scope: shapes, names, roles and order, each on its own (votes: ``votes``)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from wmtui.core.matching.names import contrast
+from wmtui.core.matching.order import closeness, concordance, global_closeness
+from wmtui.core.matching.state import State
+from wmtui.core.matching.support import BASE, EXACT, KIN, NAME, ORDER, ROLE, Scope, Support
+from wmtui.core.matching.tree import Node
+from wmtui.core.matching.votes import apply_facts, vote
+from wmtui.core.proposal import Transform
+
+_ELSEWHERE, _ONE_ELSEWHERE, _ROLE_TAKEN = 0.55, 0.7, 0.75
+_CONTRAST_CELLS = 4000
+_WITNESS_CELLS = 2500
+_OTHER_LIST = 0.2
+_SORTED_LIKELY = 0.4
+"""In a sorted listing nameless pairs weigh this much against a pair of equal names (1.5) when orders are compared."""
+
+_LEAST_KIN_TRUST = 0.3
+"""Where a listing is sorted, its usual order rests on numbers and words, not on the listing."""
+
+
+def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], rounds: int) -> Support:
+    """Support of all pairs of the given units of a scope.
+
+    Args:
+        rounds: how often the votes of containers are counted anew.
+    """
+    size = (len(rows), len(columns))
+    on = state.switches
+    arrays = [np.zeros(size) for _ in range(11)]
+    support = Support(rows, columns, *arrays)  # type: ignore[arg-type]
+    support.place[:] = 1.0
+    by_numel = _by_numel(state, rows, columns)
+    if on.roles:
+        _mark_taken(state, scope, support)
+    _fill(state, scope, support, by_numel)
+    groups = _competitors(state, rows, columns, by_numel)
+    possible = support.fit > 0
+    support.contrasted[:] = support.raw_name
+    if on.contrast:
+        for group_a, group_b in groups:
+            _contrast(state, scope, support, group_a, group_b)
+    row_best = np.maximum(support.raw_name.max(1, keepdims=True, initial=0.0), 0.15)
+    column_best = np.maximum(support.raw_name.max(0, keepdims=True, initial=0.0), 0.15)
+    relative = (support.raw_name / row_best) * (support.raw_name / column_best)
+    support.name[:] = np.where(possible, 0.30 * support.raw_name + 0.25 * relative + 0.45 * support.contrasted, 0.0)
+    if on.order:
+        _weigh_order(state, scope, support, groups)
+    exact = EXACT + 0.15 * support.exact.sum() / max(1, min(size))
+    base = (
+        BASE
+        + NAME * support.name
+        + ORDER * support.trust * support.order
+        + KIN * support.kin_trust * support.kin
+        + ROLE * support.role
+        + exact * support.exact
+    )
+    scale = np.where(possible, support.fit * support.place, 0.0)
+    support.total[:] = scale * base
+    apply_facts(state, support)
+    if on.votes:
+        vote(state, scope, support, base, scale, rounds)
+    return support
+
+
+def _by_numel(state: State, rows: list[int], columns: list[int]) -> dict[int, tuple[list[int], list[int]]]:
+    groups: dict[int, tuple[list[int], list[int]]] = {}
+    for i, unit in enumerate(rows):
+        groups.setdefault(state.source.numels[unit], ([], []))[0].append(i)
+    for j, unit in enumerate(columns):
+        group = groups.get(state.target.numels[unit])
+        if group is not None:
+            group[1].append(j)
+    return {numel: group for numel, group in groups.items() if group[1]}
+
+
+def _competitors(
+    state: State, rows: list[int], columns: list[int], by_numel: Mapping[int, tuple[list[int], list[int]]]
+) -> list[tuple[list[int], list[int]]]:
+    """Groups whose members compete: of one size, and of one shape where both sides have it equally often."""
+    groups: list[tuple[list[int], list[int]]] = []
+    for group_a, group_b in by_numel.values():
+        ours: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        theirs: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for i in group_a:
+            ours[state.source.shapes[rows[i]]].append(i)
+        for j in group_b:
+            theirs[state.target.shapes[columns[j]]].append(j)
+        same = [s for s in ours if len(ours[s]) == len(theirs.get(s, ())) and len(ours) + len(theirs) > 2]
+        groups += [(ours.pop(shape), theirs.pop(shape)) for shape in same]
+        rest = (sorted(i for g in ours.values() for i in g), sorted(j for g in theirs.values() for j in g))
+        if rest[0] and rest[1]:
+            groups.append(rest)
+    return groups
+
+
+def _mark_taken(state: State, scope: Scope, support: Support) -> None:
+    """Note units left over in a block though the family gave their role a partner."""
+    for i, unit in enumerate(support.rows):
+        if (block := scope.from_a.get(unit)) is not None:
+            a, b, *_ = scope.blocks[block]
+            if state.roles.has_source((a.template, b.template), state.path(0, unit, a)):
+                support.taken_a.add(i)
+    for j, unit in enumerate(support.columns):
+        if (block := scope.from_b.get(unit)) is not None:
+            a, b, *_ = scope.blocks[block]
+            if state.roles.has_target((a.template, b.template), state.path(1, unit, b)):
+                support.taken_b.add(j)
+
+
+def _fill(state: State, scope: Scope, support: Support, by_numel: Mapping[int, tuple[list[int], list[int]]]) -> None:
+    """Shape, raw names, roles, exact names, and the price of pairs across blocks."""
+    a, b = scope.a, scope.b
+    family = (a.template, b.template)
+    names, shapes, use_names = state.names, state.shapes, state.switches.names
+    refused = state.refused
+    for group_a, group_b in by_numel.values():
+        paths_b = [state.path(1, support.columns[j], b) for j in group_b]
+        phrases_b = [names.of(state.target.nodes[support.columns[j]], b) for j in group_b]
+        for i in group_a:
+            x = support.rows[i]
+            phrase = names.of(state.source.nodes[x], a)
+            path = state.path(0, x, a)
+            roles = state.roles.targets_of(family, path, inside=a is not state.source.root)
+            block_a = scope.from_a.get(x)
+            for j, path_b, phrase_b in zip(group_b, paths_b, phrases_b, strict=True):
+                y = support.columns[j]
+                factor, transform, _ = shapes.fit(x, y)
+                if factor <= 0 or (refused and (x, y) in refused):
+                    continue
+                support.fit[i, j] = factor
+                if transform is not Transform.NONE:
+                    support.transforms[i, j] = transform
+                if use_names:
+                    support.raw_name[i, j] = names.similarity(phrase, phrase_b)
+                    if path == path_b:
+                        support.exact[i, j] = _exactness(state, x, y)
+                if roles:
+                    support.role[i, j] = roles.get(path_b, 0.0)
+                block_b = scope.from_b.get(y)
+                if block_a != block_b:
+                    price = _ELSEWHERE if block_a is not None and block_b is not None else _ONE_ELSEWHERE
+                    if i in support.taken_a or j in support.taken_b:
+                        price *= _ROLE_TAKEN
+                    support.place[i, j] = price
+
+
+def _exactness(state: State, x: int, y: int) -> float:
+    """What an equal path is worth: little where its indices count in lists that have few indices in common."""
+    a: Node | None = state.source.nodes[x]
+    b: Node | None = state.target.nodes[y]
+    while a is not None and b is not None and a.token == b.token:
+        if a.index is not None and a.parent is not None and b.parent is not None and a.kin != b.kin:
+            ours, theirs = state.indices_of(a.parent, a.stem), state.indices_of(b.parent, b.stem)
+            if 2 * len(ours & theirs) < len(ours | theirs):
+                return _OTHER_LIST
+        a, b = a.parent, b.parent
+    return 1.0
+
+
+def _contrast(state: State, scope: Scope, support: Support, group_a: list[int], group_b: list[int]) -> None:
+    """Names again, each word weighed by how few of the competitors have it."""
+    if len(group_a) + len(group_b) < 3 or len(group_a) * len(group_b) > _CONTRAST_CELLS or not state.switches.names:
+        return
+    names = state.names
+    ours = [names.of(state.source.nodes[support.rows[i]], scope.a) for i in group_a]
+    theirs = [names.of(state.target.nodes[support.columns[j]], scope.b) for j in group_b]
+    weights = contrast([names.phrases[p] for p in ours], [names.phrases[p] for p in theirs])
+    for i, phrase in zip(group_a, ours, strict=True):
+        for j, phrase_b in zip(group_b, theirs, strict=True):
+            if support.fit[i, j] > 0:
+                support.contrasted[i, j] = names.contrasted(phrase, phrase_b, weights)
+
+
+def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[tuple[list[int], list[int]]]) -> None:
+    source, target = state.source, state.target
+    ends = dict.fromkeys((*scope.blocks[:1], *scope.blocks[-1:]))
+    anchors = [(source.places[block.source.lo], target.places[block.target.lo]) for block in ends]
+    if state.order_trust < 1:
+        likely = support.fit * (_SORTED_LIKELY + (1.5 - _SORTED_LIKELY) * support.name**2)
+    else:
+        likely = support.fit * (1 + 0.5 * support.raw_name)
+    places_a = [source.places[unit] for unit in support.rows]
+    places_b = [target.places[unit] for unit in support.columns]
+    support.order[:] = global_closeness(likely, places_a, places_b, anchors)
+    for group_a, group_b in groups:
+        if len(group_a) == len(group_b) == 1:
+            support.kin[group_a[0], group_b[0]] = float(support.fit[group_a[0], group_b[0]] > 0)
+            continue
+        cells = np.ix_(sorted(group_a, key=places_a.__getitem__), sorted(group_b, key=places_b.__getitem__))
+        support.kin[cells] = closeness(likely[cells]) * (support.fit[cells] > 0)
+    agree, total = concordance(_witnesses(state, support, groups))
+    state.concordance[0] += agree
+    state.concordance[1] += total
+    rate = (agree + 3 * state.order_rate) / (total + 3)
+    support.trust = state.order_trust * min(1.0, max(0.0, (rate - 0.5) * 2) / 0.7)
+    support.kin_trust = max(support.trust, _LEAST_KIN_TRUST if state.order_trust < 1 else 0.0)
+
+
+def _witnesses(
+    state: State, support: Support, groups: Sequence[tuple[list[int], list[int]]]
+) -> list[tuple[int, int, bool]]:
+    """Pairs that are sure without order: the only one of a shape, or far ahead by name."""
+    found: set[tuple[int, int]] = set()
+    for group_a, group_b in groups:
+        if len(group_a) * len(group_b) > _WITNESS_CELLS:
+            continue
+        cells = np.ix_(group_a, group_b)
+        able = support.fit[cells] > 0.5
+        for i in np.flatnonzero(able.sum(1) == 1).tolist():
+            j = int(able[i].argmax())
+            if able[:, j].sum() == 1:
+                found.add((group_a[i], group_b[j]))
+        if len(group_a) * len(group_b) <= 1:
+            continue
+        names = support.contrasted[cells] * able
+        for i in range(len(names)):
+            j = int(names[i].argmax())
+            best = names[i, j]
+            if best > 0.6 and int(names[:, j].argmax()) == i:
+                row, column = np.sort(names[i]), np.sort(names[:, j])
+                if (len(row) < 2 or row[-2] < 0.7 * best) and (len(column) < 2 or column[-2] < 0.7 * best):
+                    found.add((group_a[i], group_b[j]))
+    shapes = state.source.shapes
+    pairs = sorted((support.rows[i], support.columns[j]) for i, j in found)
+    return [(state.source.places[x], state.target.places[y], sum(d > 1 for d in shapes[x]) > 1) for x, y in pairs]
