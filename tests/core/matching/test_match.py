@@ -163,3 +163,55 @@ def test_the_same_in_every_process():
         for seed in ("1", "2")
     }
     assert len(outputs) == 1
+
+
+def test_a_square_table_of_positions_stays_where_square_projections_turn():
+    layers = {
+        "ln_1.weight": (64,),
+        "attn.c_attn.weight": (64, 192),
+        "attn.c_attn.bias": (192,),
+        "attn.c_proj.weight": (64, 64),
+        "attn.c_proj.bias": (64,),
+        "mlp.c_fc.weight": (64, 256),
+        "mlp.c_fc.bias": (256,),
+        "mlp.c_proj.weight": (256, 64),
+        "mlp.c_proj.bias": (64,),
+    }
+    tables = {"transformer.wte.weight": (997, 64), "transformer.wpe.weight": (64, 64)}
+    source = tables | blocks("transformer.h", layers)
+    target = tables | blocks("transformer.h", {key: shape[::-1] for key, shape in layers.items()})
+    pairs = match(listing(source), listing(target)).pairs
+    assert {key: pair.target for key, pair in pairs.items()} == {key: key for key in source}
+    turned = {key for key, pair in pairs.items() if pair.transform is Transform.TRANSPOSE}
+    assert turned == {key for key in source if key.startswith("transformer.h") and len(source[key]) == 2}
+
+
+@pytest.mark.parametrize(("tolerance", "paired"), [(0.0, ["0.bias"]), (0.05, ["0.weight", "0.bias"])])
+def test_what_is_left_of_a_module_pairs_by_its_very_name(tolerance, paired):
+    source, target = {"0.weight": (50, 100), "0.bias": (50,)}, {"0.weight": (50, 102), "0.bias": (50,)}
+    proposal = match(listing(source), listing(target), options=MatchOptions(shape_tolerance=tolerance))
+    assert mapping(proposal) == {key: key for key in paired}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_norm_follows_the_convolution_beside_it(reverse):
+    """The shapes tell the convolutions apart, the numbers of their norms do not agree with the others' order."""
+    source = blocks(
+        "layers",
+        {"conv_pw.weight": (48, 16, 1, 1), "bn1.weight": (48,), "conv_dw.weight": (48, 1, 3, 3), "bn2.weight": (48,)},
+    )
+    modules = {
+        "conv1.bn.weight": (48,),
+        "conv1.conv.weight": (48, 1, 3, 3),
+        "exp_conv.bn.weight": (48,),
+        "exp_conv.conv.weight": (48, 16, 1, 1),
+    }
+    target = blocks("stage", modules)
+    found = mapping(match(listing(target), listing(source)) if reverse else match(listing(source), listing(target)))
+    expected = {}
+    for i in range(4):
+        expected[f"layers.{i}.conv_pw.weight"] = f"stage.{i}.exp_conv.conv.weight"
+        expected[f"layers.{i}.bn1.weight"] = f"stage.{i}.exp_conv.bn.weight"
+        expected[f"layers.{i}.conv_dw.weight"] = f"stage.{i}.conv1.conv.weight"
+        expected[f"layers.{i}.bn2.weight"] = f"stage.{i}.conv1.bn.weight"
+    assert found == ({b: a for a, b in expected.items()} if reverse else expected)

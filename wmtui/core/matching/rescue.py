@@ -64,11 +64,13 @@ def rescue(
             crowd = [rival for parent, _ in likely for rival in beside.get((leaf.leaf, parent), ())[:_CROWD_KEPT]]
             rivals = [rival for rival in crowd if _class_key(state, 1, rival, tolerance) == key]
         phrase = state.names.of(node, state.source.root)
+        path = state.path(0, leaf.unit, state.source.root)
         for rival in rivals:
             if not _near(state, leaf, rival, tolerance):
                 continue
             other = state.target.nodes[rival.unit]
-            name = state.names.similarity(phrase, state.names.of(other, state.target.root))
+            same = path == state.path(1, rival.unit, state.target.root)
+            name = 1.0 if same else state.names.similarity(phrase, state.names.of(other, state.target.root))
             place = _place(votes, node, other)
             scored.append((0.55 * name + 0.35 * place + 0.1 * (leaf.leaf == rival.leaf), leaf, rival))
     return _take(scored)

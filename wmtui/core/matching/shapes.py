@@ -18,6 +18,8 @@ Label = TypeVar("Label")
 
 _NAME_SHARE = 0.5
 _CONVENTION_SHARE = 0.5
+_TABLE_WORDS = frozenset({"embed", "pos", "tok", "vocab"})
+_MAP_WORDS = frozenset({"linear", "proj", "fc", "conv"})
 _KERNELS = ("kernel", "kernel:0")
 """Matrices of this name are kept (in, out), those called ``weight`` (out, in)."""
 
@@ -64,6 +66,7 @@ class Shapes:
         self._shape_fits: dict[tuple[Shape, Shape], tuple[float, Transform]] = {}
         self._fits: dict[tuple[int, int], Fit] = {}
         self._signatures: dict[object, int] = {}
+        self._tables_stay = _tables_stay(source, target)
         self._kinds = (self._classify(source), self._classify(target))
         if allow_transforms:
             self._decide_modes()
@@ -73,10 +76,14 @@ class Shapes:
         specs, numbers = tree.specs, self._signatures
         return [
             numbers.setdefault(
-                (main, tuple((leaf, specs[row].shape, is_float(specs[row].dtype)) for leaf, row in leaves.items())),
+                (
+                    main,
+                    tuple((leaf, specs[row].shape, is_float(specs[row].dtype)) for leaf, row in leaves.items()),
+                    _is_square(tree.shapes[unit]) and _is_table(tree, unit),
+                ),
                 len(numbers),
             )
-            for main, leaves in zip(tree.main, tree.leaves, strict=True)
+            for unit, (main, leaves) in enumerate(zip(tree.main, tree.leaves, strict=True))
         ]
 
     def _decide_modes(self) -> None:
@@ -141,6 +148,9 @@ class Shapes:
         factor, transform = self.of_shapes(source.shapes[i], target.shapes[j])
         if not factor:
             return NO_FIT
+        square = transform is Transform.TRANSPOSE and source.shapes[i] == target.shapes[j]
+        if square and self._tables_stay and (_is_table(source, i) or _is_table(target, j)):
+            transform = Transform.NONE
         ours, theirs = source.leaves[i], target.leaves[j]
         spec_a, spec_b = source.specs[ours[main_a]], target.specs[theirs[main_b]]
         if is_float(spec_a.dtype) != is_float(spec_b.dtype):
@@ -175,6 +185,27 @@ class Shapes:
         for leaf in (*open_a, *open_b):
             factor *= 0.97 if leaf in FREE_LEAVES else 0.9 if leaf[:2] == "x:" else 0.7
         return Fit(factor, transform, tuple(pairs))
+
+
+def _is_square(shape: Shape) -> bool:
+    return len(shape) == 2 and shape[0] == shape[1] > 1
+
+
+def _is_table(tree: Tree, unit: int) -> bool:
+    """Whether a matrix without a bias is a table of embeddings by its name, which keeps its rows where others turn."""
+    node = tree.nodes[unit]
+    if len(tree.shapes[unit]) != 2 or len(tree.leaves[unit]) > 1:
+        return False
+    own = words(node.stem) or (words(node.parent.stem) if node.parent is not None else ())
+    named = _TABLE_WORDS.intersection(own) and not _MAP_WORDS.intersection(own)
+    return bool(named) and (not node.indices or "embed" in own)
+
+
+def _tables_stay(source: Tree, target: Tree) -> bool:
+    """Whether tables of embeddings of unequal sides are kept alike in both listings."""
+    ours, theirs = ({tree.shapes[u] for u in range(len(tree.nodes)) if _is_table(tree, u)} for tree in (source, target))
+    oblong = [shape for shape in ours if shape[0] != shape[1]]
+    return sum(shape in theirs for shape in oblong) >= sum(shape[::-1] in theirs for shape in oblong)
 
 
 class _Matrices(NamedTuple):
