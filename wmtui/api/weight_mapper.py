@@ -17,7 +17,7 @@ from wmtui.core.printable import encodable
 from wmtui.core.proposal import Proposal, Transform
 from wmtui.core.report import build_report, encode_report, explained, report_pair
 from wmtui.core.side import Buffers, Side, SideSpec
-from wmtui.core.strategies import STRATEGIES, ScoredPair, suggest
+from wmtui.core.strategies import STRATEGIES, ScoredPair, suggest, with_transforms
 from wmtui.errors import InputError
 from wmtui.files.atomic import write_bytes
 from wmtui.files.execution import execution_order
@@ -171,7 +171,7 @@ class WeightMapper:
             raise InputError(f"the threshold is {threshold}", "Give a number from 0 to 1.")
         options = MatchOptions(ScoreWeights(**_checked(weights or {})), self.shape_tolerance, allow_transforms)
         if self._proposal is None or self._proposal[0] != options:
-            self._proposal = options, match(self._source, self._target, options=options)
+            self._proposal = options, match(self._source, self._target, options=with_transforms(options))
         self._pairs = suggest(
             self._source,
             self._target,

@@ -27,7 +27,9 @@ def run(args: argparse.Namespace) -> int:
     terminal = prepare_environment(os.environ, sys.stdout.encoding) if screen else None
     if terminal is not None and not terminal.can_draw:
         terminal = None
-    opened = _open(args, first=terminal is not None)
+    opened = _open(args, first=not args.json)
+    if args.check and not opened.source.files:
+        raise InputError(f"{args.side} holds no values to check", "Give the checkpoint itself.")
     if args.json:
         from wmtui.files.listing_json import listing_to_json
 
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _open(args: argparse.Namespace, *, first: bool) -> OpenedSide:
-    """The side; of several dictionaries of weights the first where the screen lets the user choose another."""
+    """The side; of several dictionaries of weights the first where what is shown tells of the others."""
     try:
         return open_one(
             args.side, weights_key=args.weights_key, prefix=args.prefix, buffers=args.buffers, arguments=args.args

@@ -38,10 +38,12 @@ def progress_line() -> Iterator[ProgressCall]:
                 sys.stderr.write(CLEAR_LINE + printable(progress.stage))
                 sys.stderr.flush()
 
-        yield show
-        if bar is None:
-            sys.stderr.write(CLEAR_LINE)
-            sys.stderr.flush()
+        try:
+            yield show
+        finally:
+            if bar is None:
+                sys.stderr.write(CLEAR_LINE)
+                sys.stderr.flush()
 
 
 @contextmanager

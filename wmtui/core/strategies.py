@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wmtui.core.listing import Listing
-from wmtui.core.proposal import Facts, Proposal, Score
+from wmtui.core.proposal import Facts, Proposal, Score, Transform
 from wmtui.core.scores import composite, shape_score
 
 if TYPE_CHECKING:
@@ -53,8 +53,9 @@ def suggest(
         strategy: ``best_match`` keeps the engine's pairs whose composite reaches the threshold, ``conservative`` those
             that reach 0.75 too, ``shape_only`` pairs equal shapes in listing order and ignores names and threshold.
         threshold: least composite score, 0 to 1.
-        options: of the match, its weights and shape tolerance also for the composite.
-        proposal: the engine's for these options, where it is known already.
+        options: of the match, its weights and shape tolerance also for the composite; without ``allow_transforms``
+            pairs that need a transform are left out.
+        proposal: the engine's for these options :func:`with_transforms`, where it is known already.
 
     Raises:
         ValueError: there is no such strategy.
@@ -68,16 +69,30 @@ def suggest(
     if strategy == "shape_only":
         pairs = _by_shape(source, target, options.shape_tolerance, facts)
         threshold = 0.0
+        transformed = set()
     else:
-        proposal = proposal or match(source, target, options=options, facts=facts)
-        pairs = [(pair.source, pair.target) for pair in proposal.pairs.values()]
+        proposal = proposal or match(source, target, options=with_transforms(options), facts=facts)
+        wanted = [p for p in proposal.pairs.values() if options.allow_transforms or p.transform is Transform.NONE]
+        pairs = [(pair.source, pair.target) for pair in wanted]
+        transformed = {pair.source for pair in wanted if pair.transform is not Transform.NONE}
         if strategy == "conservative":
             threshold = max(threshold, CONSERVATIVE_THRESHOLD)
     found = [
         ScoredPair(s, t, composite(source[s], target[t], options.weights, options.shape_tolerance, ordered))
         for s, t in pairs
     ]
-    return [pair for pair in found if pair.score.total >= threshold]
+    # A transform is asked for, and makes the shapes the same: that they are not yet counts against no pair.
+    lift = options.weights.shape
+    return [
+        pair
+        for pair in found
+        if pair.score.total + (lift * (1 - pair.score.shape) if pair.source in transformed else 0.0) >= threshold
+    ]
+
+
+def with_transforms(options: MatchOptions) -> MatchOptions:
+    """The options for the engine: it must see that a tensor is transposed to leave it out, not to pair it crosswise."""
+    return msgspec.structs.replace(options, allow_transforms=True)
 
 
 def _by_shape(source: Listing, target: Listing, tolerance: float, facts: Facts) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import sys
 import threading
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
 INTERRUPTED = 130
+HANG_UP_LOOK = 2.0
+"""Seconds between two looks whether the terminal is still there."""
 GRACE = (5.0, 1.0)
 """Seconds from a signal to the end: on termination, and where the terminal hung up and there is nothing to restore."""
 HANG_UP = getattr(signal, "SIGHUP", None)
@@ -60,8 +63,17 @@ class TerminalApp(App[None]):
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self.leave, number)
+        if not self.is_headless:
+            self.set_interval(HANG_UP_LOOK, self.look_for_hang_up)
         # After Ctrl+Z and fg the screen would stay blank.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
+
+    def look_for_hang_up(self) -> None:
+        """Leave where the terminal is gone though no signal said so, as when it was not our controlling terminal."""
+        watch = select.poll()
+        watch.register(sys.__stdin__.fileno() if sys.__stdin__ else 0, 0)
+        if any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in watch.poll(0)):
+            self.leave(HANG_UP)
 
     def leave(self, number: int) -> None:
         """End at once and cleanly; where that cannot be, at least end.

@@ -21,11 +21,13 @@ def run(args: argparse.Namespace) -> int:
     from wmtui.cli.main import parser
 
     folder = Path(args.folder)
-    make_pair(folder, force=args.force)
+    screen = sys.stdin.isatty() and sys.stdout.isatty()
+    if args.force or not (screen and (folder / CHECKPOINT).exists()):  # a review goes on where it was left
+        make_pair(folder, force=args.force)
     words = [str(folder / CHECKPOINT), f"{folder / MODEL}:NewModel", "--force"]
     for option, name in OUTPUTS.items():
         words += [option, str(folder / name)]
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if screen:
         from wmtui.cli import review
 
         return review.run(parser().parse_args(["review", *words]))
