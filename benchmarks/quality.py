@@ -130,7 +130,7 @@ def _short(judgement: Judgement) -> str:
 
 def calibration(results: Sequence[Result]) -> str:
     """How many proposals of a confidence are right: each group weighs one, then each case weighs one."""
-    rows = [_calibration_row(f"{low:.2f} to {high:.2f}", results, low, high) for low, high in _bins()]
+    rows = [_calibration_row(f"{low:.2f} to {min(high, 1):.2f}", results, low, high) for low, high in _bins()]
     rows.append(_calibration_row("0.9 and more", results, 0.9, 2.0))
     return table(["confidence", "groups", "right", "cases", "right, mean over cases"], rows)
 
