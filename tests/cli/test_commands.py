@@ -87,12 +87,13 @@ def test_inspect_compares_two(pair, wmtui):
 def test_two_dictionaries_of_weights_are_a_choice(pair, wmtui):
     state = torch.nn.Linear(2, 2).state_dict()
     torch.save({"model": state, "ema": {k: v + 1 for k, v in state.items()}}, "two.pth")
-    said = wmtui("inspect", "two.pth")
+    said = wmtui("map", "two.pth", MODEL)
     assert said.status == 2
     assert "model" in said.err
     assert "ema" in said.err
     assert "--weights-key" in said.err
-    assert wmtui("inspect", "two.pth", "--weights-key", "ema").status == 0
+    assert "also in the file: ema, 2 tensors (--weights-key)" in wmtui("inspect", "two.pth").out
+    assert "in ema" in wmtui("inspect", "two.pth", "--weights-key", "ema").out
 
 
 def test_the_demo_runs_without_a_terminal(tmp_path):
@@ -125,3 +126,35 @@ def test_the_demo_runs_without_a_terminal(tmp_path):
 )
 def test_the_command_goes_without_saying(words, command):
     assert parser().parse_args(with_command(words.split())).command == command
+
+
+def test_a_plain_mapping_warns_of_what_it_cannot_say(pair, wmtui):
+    """Kernels stored (in, out) against linear layers: the report knows of square ones, a plain mapping does not."""
+    torch.manual_seed(0)
+    tensors = [(n, kernels()) for n in range(3)]
+    old = {f"h.{n}.{k}": t for n, made in tensors for k, t in made.items()}
+    new = {f"blocks.{n}.{k}": t.T if t.ndim == 2 else t for n, made in tensors for k, t in made.items()}
+    torch.save(old, "old.pt")
+    torch.save({key: value.contiguous() for key, value in new.items()}, "new.pt")
+    said = wmtui("map", "old.pt", "new.pt", "--mapping", "m.json", "--report", "r.json")
+    assert "which a plain mapping cannot say: apply the report" in said.out
+    wmtui("apply", "r.json", "old.pt", "-o", "by_report.pt")
+    by_report = torch.load("by_report.pt", weights_only=True)
+    assert all(torch.equal(by_report[key], value) for key, value in new.items())
+    said = wmtui("apply", "m.json", "old.pt", "-o", "by_mapping.pt", "--target", "new.pt")
+    assert "square ones are not" in said.err
+
+
+def kernels():
+    shapes = {"attn.c_attn": (8, 24), "attn.c_proj": (8, 8), "mlp.c_fc": (8, 32), "mlp.c_proj": (32, 8)}
+    made = {"ln.weight": torch.randn(8), "ln.bias": torch.randn(8)}
+    for name, shape in shapes.items():
+        made |= {f"{name}.weight": torch.randn(shape), f"{name}.bias": torch.randn(shape[1])}
+    return made
+
+
+def test_a_listing_has_no_values_to_check(pair, wmtui):
+    (pair / "old.json").write_text(wmtui("inspect", "old_model.pth", "--json").out)
+    said = wmtui("inspect", "old.json", "--check")
+    assert said.status == 2
+    assert "no values" in said.err

@@ -12,7 +12,8 @@ from wmtui.cli.proposing import read_small
 from wmtui.cli.sides import open_one
 from wmtui.cli.writing import WriteOptions
 from wmtui.core.forecast import forecast
-from wmtui.core.plan import make_plan, transform_between
+from wmtui.core.listing import Listing
+from wmtui.core.plan import Plan, make_plan, transform_between
 from wmtui.core.printable import printable
 from wmtui.core.proposal import Transform
 from wmtui.core.report import parse_mapping
@@ -53,11 +54,13 @@ def run(args: argparse.Namespace) -> int:
         target=known,
         representable=representable(source, args.format),
     )
+    if not found.is_report:
+        _warn_of_transposes(plan, listing)
     output = Path(args.output)
     how = WriteOptions.of(args)
     problems = how.problems(source, plan, output, unmapped=args.unmapped, force=args.force)
     if problems:
-        raise InputError(problems[0], "Choose another --output, or --force to replace what is there.")
+        raise problems[0]
     counts = f"{len(plan.mapping)} keys renamed, {len(plan.kept)} kept, {len(plan.dropped)} dropped"
     if args.dry_run:
         print(f"would write {printable(args.output)}: {counts}, {output_size(source, plan):,} bytes")
@@ -76,3 +79,22 @@ def run(args: argparse.Namespace) -> int:
     for line in loaded.lines:
         print(printable(line))
     return Exit.DONE if loaded.ok else Exit.LEFT_OPEN
+
+
+def _warn_of_transposes(plan: Plan, listing: Listing) -> None:
+    """Say what a plain mapping leaves to guess: tensors were transposed by their shapes, square ones show nothing."""
+    transposed = [op for op in plan.operations if op.kind == "transpose"]
+    if not transposed:
+        return
+    square = [op for op in plan.operations if op.kind == "rename" and _is_square(listing[op.sources[0]].shape)]
+    print(f"wmtui: {len(transposed):,} tensors are transposed to the target's shapes", file=sys.stderr)
+    if square:
+        print(
+            f"wmtui: {len(square):,} square ones are not, as a mapping cannot say so, first "
+            f"{printable(square[0].sources[0])}: apply the report instead, or check with --source-model",
+            file=sys.stderr,
+        )
+
+
+def _is_square(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and shape[0] == shape[1] > 1

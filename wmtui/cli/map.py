@@ -19,7 +19,6 @@ from wmtui.core.ports import SaveRequest
 from wmtui.core.printable import printable
 from wmtui.core.proposal import Facts, Proposal
 from wmtui.core.session import Mapped, Session
-from wmtui.errors import InputError
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,9 +46,10 @@ def run(args: argparse.Namespace) -> int:
     saver = Saver(source, target, request, WriteOptions.of(args), matcher.for_report())
     pairs = tuple(session.mapped(include_pending=True))
     plan = saver.plan(pairs, request)
+    problems = saver.problems(request, plan)
+    if problems:
+        raise problems[0]
     preview = saver.preview(request, session)
-    if preview.problems:
-        raise InputError(preview.problems[0], "--force replaces outputs that exist; --dry-run shows the plan.")
     if args.json:
         sys.stdout.write(saver.report(session, pairs, plan).decode())
     elif not preview.outputs:

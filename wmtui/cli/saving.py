@@ -16,7 +16,8 @@ from wmtui.core.ports import CancelledCall, Progress, ProgressCall, Saved, SaveP
 from wmtui.core.report import ReportPair, build_report, encode_mapping, encode_report, explained, report_pair
 from wmtui.core.scores import ScoreWeights, composite
 from wmtui.core.session import Mapped, Session
-from wmtui.errors import InputError
+from wmtui.errors import InputError, MissingError, WmtuiError
+from wmtui.files.atomic import exists_error, write_bytes
 
 if TYPE_CHECKING:
     from wmtui.files.source import OpenedSide
@@ -81,34 +82,38 @@ class Saver:
             representable=cannot_be_written,
         )
 
+    def problems(self, request: SaveRequest, plan: Plan) -> list[WmtuiError]:
+        """Why the request cannot be carried out, with remedies; empty where it can."""
+        small = [Path(name) for name in (request.mapping_path, request.report_path) if name]
+        found: list[WmtuiError] = [p for p in (self._problem(path, request.force) for path in small) if p is not None]
+        if request.checkpoint_path:
+            path = Path(request.checkpoint_path)
+            force = request.force or path.resolve() in self._written
+            found += self._write.problems(self.source, plan, path, unmapped=request.unmapped, force=force)
+        names = [name for name in (request.mapping_path, request.report_path, request.checkpoint_path) if name]
+        if len({Path(name).resolve() for name in names}) < len(names):
+            found.append(InputError(f"{names[-1]} is named for two outputs", "Give each output a file of its own."))
+        return found
+
     def preview(self, request: SaveRequest, session: Session) -> SavePreview:
         """What the request would do; writes nothing."""
-        pairs = tuple(session.mapped(request.include_pending))
-        problems: list[str] = []
-        outputs: list[Saved] = []
         plan = Plan(())
+        problems: list[WmtuiError]
         try:
-            plan = self.plan(pairs, request)
+            plan = self.plan(session.mapped(request.include_pending), request)
+            problems = self.problems(request, plan)
         except InputError as error:
-            problems.append(error.message)
+            problems = [error]
         small = {"mapping": request.mapping_path, "report": request.report_path}
-        for what, name in small.items():
-            if name:
-                outputs.append(Saved(what, name, 0))
-                problem = self._problem(Path(name), request.force)
-                problems += [problem] if problem else []
+        outputs = [Saved(what, name, 0) for what, name in small.items() if name]
         if request.checkpoint_path:
             from wmtui.files.writing import output_size
 
-            path = Path(request.checkpoint_path)
             outputs.append(Saved("checkpoint", request.checkpoint_path, output_size(self.source, plan)))
-            force = request.force or path.resolve() in self._written
-            problems += self._write.problems(self.source, plan, path, unmapped=request.unmapped, force=force)
-        problems += _clashes([name for name in (*small.values(), request.checkpoint_path) if name])
         kinds = [op.kind for op in plan.operations]
         return SavePreview(
             tuple(outputs),
-            tuple(problems),
+            tuple(problem.message for problem in problems),
             renamed=kinds.count("rename") - len(plan.kept),
             transformed=kinds.count("transpose") + kinds.count("reshape"),
             aliased=kinds.count("alias"),
@@ -125,13 +130,11 @@ class Saver:
         Raises:
             WmtuiError: it could not; Cancelled: it was stopped. What was there before is untouched.
         """
-        from wmtui.files.atomic import write_bytes
-
-        preview = self.preview(request, session)
-        if preview.problems:
-            raise InputError(preview.problems[0], "Choose another output, or --force to replace what is there.")
         pairs = tuple(session.mapped(request.include_pending))
         plan = self.plan(pairs, request)
+        problems = self.problems(request, plan)
+        if problems:
+            raise problems[0]
         saved: list[Saved] = []
         if request.checkpoint_path:
             path = Path(request.checkpoint_path)
@@ -146,7 +149,8 @@ class Saver:
         progress(Progress("writing mapping and report"))
         if request.mapping_path:
             data = encode_mapping({pair.source: pair.target for pair in pairs})
-            saved.append(Saved("mapping", request.mapping_path, write_bytes(Path(request.mapping_path), data)))
+            nbytes = write_bytes(Path(request.mapping_path), data)
+            saved.append(Saved("mapping", request.mapping_path, nbytes, _what_a_mapping_lacks(plan)))
         if request.report_path:
             data = self.report(session, pairs, plan)
             saved.append(Saved("report", request.report_path, write_bytes(Path(request.report_path), data)))
@@ -188,27 +192,25 @@ class Saver:
                 candidate=reasons.get((pair.source, pair.target)),
             )
 
-    def _problem(self, path: Path, force: bool) -> str | None:
+    def _problem(self, path: Path, force: bool) -> InputError | None:
         """Why a small output cannot be written."""
+        another = "Choose another output."
         if path.is_dir():
-            return f"{path} is a folder"
-        if path.exists() and not force and path.resolve() not in self._written:
-            return f"{path} is there already"
+            return InputError(f"{path} is a folder", another)
         if path.exists() and path.samefile(self.source.source.location):
-            return f"{path} is the input"
+            return InputError(f"{path} is the input", another)
+        if path.exists() and not force and path.resolve() not in self._written:
+            return exists_error(path)
         if not path.parent.is_dir():
-            return f"there is no folder {path.parent}"
+            return MissingError(f"there is no folder {path.parent}", "Make it first, or choose another output.")
         if not os.access(path.parent, os.W_OK | os.X_OK):
-            return f"the folder {path.parent} cannot be written"
+            return InputError(f"the folder {path.parent} cannot be written", another)
         return None
 
 
-def _clashes(paths: list[str]) -> list[str]:
-    """Outputs that would overwrite each other."""
-    seen: set[Path] = set()
-    clashes: list[str] = []
-    for path in (Path(text).resolve() for text in paths):
-        if path in seen:
-            clashes.append(f"{path.name} is named for two outputs")
-        seen.add(path)
-    return clashes
+def _what_a_mapping_lacks(plan: Plan) -> tuple[str, ...]:
+    """A warning where a plain mapping, which holds names alone, does not say all that the plan does."""
+    changed = sum(op.kind in ("transpose", "reshape") for op in plan.operations)
+    if not changed:
+        return ()
+    return (f"{changed:,} tensors are also transposed or reshaped, which a plain mapping cannot say: apply the report",)

@@ -10,6 +10,7 @@ import msgspec
 
 from wmtui.core.plan import Plan, Unmapped
 from wmtui.core.ports import CancelledCall, ProgressCall
+from wmtui.errors import WmtuiError
 
 if TYPE_CHECKING:
     from wmtui.cli.loading import Loaded
@@ -45,7 +46,7 @@ class WriteOptions(msgspec.Struct, frozen=True):
 
     def problems(
         self, source: OpenedSide, plan: Plan, path: Path, *, unmapped: Unmapped, force: bool
-    ) -> tuple[str, ...]:
+    ) -> tuple[WmtuiError, ...]:
         """Why :meth:`write` would refuse; writes nothing."""
         from wmtui.files.writing import check_write
 

@@ -73,7 +73,7 @@ class TerminalApp(App[None]):
         watch = select.poll()
         watch.register(sys.__stdin__.fileno() if sys.__stdin__ else 0, 0)
         if any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in watch.poll(0)):
-            self.leave(HANG_UP)
+            self.leave(signal.SIGHUP)
 
     def leave(self, number: int) -> None:
         """End at once and cleanly; where that cannot be, at least end.

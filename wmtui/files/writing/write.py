@@ -125,17 +125,17 @@ def check_write(
     optimizer: bool = False,
     others: Unmapped = "drop",
     force: bool = False,
-) -> tuple[str, ...]:
-    """Why `write_checkpoint` would refuse, one line each; empty where it would not. Writes nothing."""
+) -> tuple[WmtuiError, ...]:
+    """Why `write_checkpoint` would refuse, with remedies; empty where it would not. Writes nothing."""
     options = Options(format, shard_size, tuple(also), optimizer, others)
     try:
         if format_of(opened, format) == "distributed":
             edit = make_distributed(opened, plan, options)
-            return tuple(problem.message for problem in _distributed_problems(opened, output, edit.nbytes))
+            return tuple(_distributed_problems(opened, output, edit.nbytes))
         layout = make_layout(opened, plan, output, options)
-        return tuple(problem.message for problem in _problems(opened, layout, output, options, force))
+        return tuple(_problems(opened, layout, output, options, force))
     except WmtuiError as e:
-        return (e.message,)
+        return (e,)
 
 
 def output_size(opened: OpenedSide, plan: Plan) -> int:
