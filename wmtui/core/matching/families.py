@@ -36,6 +36,9 @@ _NAME_SHARE = 0.06
 _FACT_GAIN = 10.0
 _LONGEST_DOUBTFUL = 8
 _MOST_ALIGNMENTS = 20_000
+_MOST_FAMILIES = 64
+"""Of one side in one scope; of more the largest are compared."""
+
 _FEW_ALIGNMENTS = 10
 """In a match of very many families, how many pairs of them are still tried at a time."""
 
@@ -191,14 +194,21 @@ class Families:
                         parent = parent.parent
         return found
 
+    def _largest(self, side: int, families: dict[str, list[Node]]) -> dict[str, int]:
+        """Number of tensors in each of the largest families."""
+        sizes = {key: sum(self.weight(side, node) for node in nodes) for key, nodes in families.items()}
+        if len(sizes) > _MOST_FAMILIES:
+            kept = set(sorted(sizes, key=sizes.__getitem__, reverse=True)[:_MOST_FAMILIES])
+            sizes = {key: size for key, size in sizes.items() if key in kept}
+        return sizes
+
     def _best(self, a: Node, b: Node, ours: dict[str, list[Node]], theirs: dict[str, list[Node]]) -> list[Block] | None:
         bounds = []
-        size_b = {key: sum(self.weight(1, node) for node in nodes) for key, nodes in theirs.items()}
-        for key_a, nodes_a in ours.items():
-            size_a = sum(self.weight(0, node) for node in nodes_a)
-            for key_b, nodes_b in theirs.items():
-                if max(len(nodes_a), len(nodes_b)) >= 2:
-                    bounds.append((min(size_a, size_b[key_b]), -key_a.count(".") - key_b.count("."), key_a, key_b))
+        sizes_a, sizes_b = self._largest(0, ours), self._largest(1, theirs)
+        for key_a, size_a in sizes_a.items():
+            for key_b, size_b in sizes_b.items():
+                if max(len(ours[key_a]), len(theirs[key_b])) >= 2:
+                    bounds.append((min(size_a, size_b), -key_a.count(".") - key_b.count("."), key_a, key_b))
         bounds.sort(key=lambda bound: (-bound[0], -bound[1]))
         best: tuple[float, list[Block]] | None = None
         chosen: tuple[list[Node], list[Node]] | None = None
