@@ -13,6 +13,7 @@ from itertools import chain
 
 from .align import align, correspond
 from .decisions import Accept, Assign, Decision, Ignore, Reject, Reopen, fold, fold_pairs
+from .fused import FusedKeys
 from .groups import Grouping
 from .listing import Listing
 from .proposal import Candidate, Proposal, Transform
@@ -55,6 +56,7 @@ class Review:
     Attributes:
         session: what is decided and what is proposed.
         sources, targets: the panes.
+        fused: which keys look like parts of a tensor on the other side.
         matched: whether a proposal is there.
         bar: where the confidence bar stands, a place of BARS.
         missing, mismatched: what ``load_state_dict`` would say if all that is accepted or proposed were written:
@@ -65,6 +67,7 @@ class Review:
         self, source: Listing, target: Listing, proposal: Proposal | None = None, grouping: Grouping | None = None
     ) -> None:
         self.session = Session(source, target, proposal or no_proposal())
+        self.fused = FusedKeys(source, target, self.session.proposal.fusions)
         self.matched = proposal is not None
         self.bar = BARS.index(0.9)
         self._confidence = array("d", bytes(8 * len(source)))

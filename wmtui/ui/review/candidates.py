@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 
 from rich.style import Style
 from textual.strip import Strip
 
+from wmtui.core.fused import source_story
 from wmtui.core.proposal import Candidate, Transform
 from wmtui.core.review import Review
 from wmtui.core.session import Status
@@ -31,6 +33,7 @@ class CandidatesPane(RowList):
         self._asked: object = None
         self.places: Sequence[int] = ()
         self.found: tuple[Candidate, ...] = ()
+        self.fused = ""
 
     def look_at(self, places: Sequence[int]) -> None:
         """Show the candidates of these keys; none clears the pane."""
@@ -45,7 +48,16 @@ class CandidatesPane(RowList):
         elif asked != self._asked:
             self.found = self._distinct(places, lead)
         self._asked = asked
+        self.fused = self._fused()
         self.show()
+
+    def _fused(self) -> str:
+        """What a key without a partner looks like where it lies in a fused tensor."""
+        review, lead = self.review, self.lead
+        fusion = review.fused.of_source(lead) if lead >= 0 else None
+        if fusion is None or review.session.partner(lead) >= 0:
+            return ""
+        return safe(source_story(fusion, review.source.tensors[lead].key))
 
     def _distinct(self, places: Sequence[int], lead: int) -> tuple[Candidate, ...]:
         """The candidates of a key; for several keys the best of each target group, as that is what they get."""
@@ -67,7 +79,10 @@ class CandidatesPane(RowList):
 
     @property
     def page(self) -> int:
-        return max(1, self.content_size.height - 2)
+        return max(1, self.content_size.height - 2 - len(self._fused_lines()))
+
+    def _fused_lines(self) -> list[str]:
+        return wrap(self.fused, max(20, self.content_size.width - 2))[:2]
 
     def count(self) -> int:
         return len(self.found)
@@ -99,6 +114,8 @@ class CandidatesPane(RowList):
             return "choose a key"
         if not self.review.matched:
             return "candidates come when the matcher is done"
+        if self.fused:
+            return "no single target is as large: i ignores the key"
         return "no target is as large: r searches all targets, i ignores the key"
 
     def row(self, place: int, cells: int) -> Iterable[Part]:
@@ -145,7 +162,9 @@ class CandidatesPane(RowList):
         return "; ".join(texts)
 
     def lines(self, cells: int, count: int) -> Sequence[Strip]:
-        found = list(super().lines(cells, count - 1))
+        fused = [paint([("  " + text, self.looks.warn)], cells) for text in self._fused_lines()]
+        found = list(super().lines(cells, count - 1 - len(fused)))
+        found += fused
         found += [Strip.blank(cells)] * (count - 1 - len(found))
         return [*found, paint([(self._story(cells), self.looks.muted)], cells)]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rich.style import Style
 
+from wmtui.core.proposal import Fusion
 from wmtui.core.review import Review
 from wmtui.core.session import Status
 from wmtui.core.view import PaneView
@@ -119,6 +120,14 @@ class SidePane(RowList):
         """What stands in the last column."""
         raise NotImplementedError
 
+    def status_note(self, row: int, statuses: dict[Status, int], fused: Callable[[int], Fusion | None]) -> str:
+        """The status in a word, where there is room for it."""
+        if self.content_size.width < 75 or len(statuses) != 1:
+            return ""
+        if Status.UNMATCHED in statuses and fused(self.view.members(row)[0]) is not None:
+            return "fused"
+        return str(next(iter(statuses)))
+
     def _columns(self) -> tuple[int, int]:
         """Cells of the columns of shapes and sizes: the widest of this side, so that nothing jumps."""
         groups = self.view.groups
@@ -179,9 +188,7 @@ class SourcePane(SidePane):
     def note(self, row: int, statuses: dict[Status, int]) -> str:
         if Status.PROPOSED in statuses:
             return percent(self.review.row_confidence(row))
-        if self.content_size.width >= 75 and len(statuses) == 1:
-            return str(next(iter(statuses)))
-        return ""
+        return self.status_note(row, statuses, self.review.fused.of_source)
 
     def empty(self) -> str:
         return "no key fits the filter: Esc clears it" if self.view.filtered else "there are no keys"
@@ -199,10 +206,8 @@ class TargetPane(SidePane):
     def status_of(self, place: int) -> Status:
         return self.review.session.target_status(place)
 
-    def note(self, row: int, statuses: dict[Status, int]) -> str:  # noqa: ARG002
-        if self.content_size.width >= 75 and len(statuses) == 1:
-            return str(next(iter(statuses)))
-        return ""
+    def note(self, row: int, statuses: dict[Status, int]) -> str:
+        return self.status_note(row, statuses, self.review.fused.of_target)
 
     def empty(self) -> str:
         return "no key fits the filter: Esc clears it" if self.view.filtered else "there are no keys"

@@ -10,7 +10,7 @@ from wmtui.errors import WmtuiError
 from wmtui.ui.review.base import Ports
 from wmtui.ui.review.details import DetailsWindow
 from wmtui.ui.review.proposing import Proposing
-from wmtui.ui.review.stories import explain, help_lines
+from wmtui.ui.review.stories import explain, explain_free, help_lines
 from wmtui.ui.text import plural
 from wmtui.ui.theme import palette
 from wmtui.ui.windows import Answer, PageWindow, Question
@@ -91,10 +91,21 @@ class ReviewScreen(Proposing):
         )
 
     def do_explain(self) -> None:
-        places = self.row_places()
-        if places:
-            cells = PageWindow.cells_in(self.size.width)
-            lines = explain(self.review, self.review.leader(places), len(places), palette(self.app), cells)
+        review, places = self.review, self.row_places()
+        looks, cells = palette(self.app), PageWindow.cells_in(self.size.width)
+        if self.pane_name() == "target":
+            row = self.target_pane.selected
+            if row is None:
+                self.say("there is no target under the cursor", "warn")
+                return
+            target = review.targets.members(row)[0]
+            holder = review.session.holder(target)
+            lines = (
+                explain(review, holder, 1, looks, cells) if holder >= 0 else explain_free(review, target, looks, cells)
+            )
+            self.app.push_screen(PageWindow("Why", lines))
+        elif places:
+            lines = explain(review, review.leader(places), len(places), looks, cells)
             self.app.push_screen(PageWindow("Why", lines))
 
     def do_details(self) -> None:

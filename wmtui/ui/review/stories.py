@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from rich.style import Style
 
+from wmtui.core.fused import source_story, target_story
 from wmtui.core.listing import TensorSpec
 from wmtui.core.proposal import Candidate
 from wmtui.core.review import Review
@@ -36,6 +37,11 @@ def explain(review: Review, lead: int, count: int, looks: Palette, cells: int) -
     proposed = review.session.proposal.pairs.get(spec.key)
     if partner >= 0 and (proposed is None or review.target.tensors[partner].key != proposed.target):
         lines += [[], [("You gave it  ", looks.accent), (safe(review.target.tensors[partner].key), None)]]
+    fusion = review.fused.of_source(lead)
+    if fusion is not None and partner < 0:
+        lines += [[], *_told(source_story(fusion, spec.key), looks, cells)]
+    if not found and fusion is not None and partner < 0:
+        return lines
     if not found:
         return [*lines, [], [("No target is as large as this tensor, or all of them are taken.", None)]]
     for place, candidate in enumerate(found):
@@ -47,6 +53,26 @@ def explain(review: Review, lead: int, count: int, looks: Palette, cells: int) -
     if len(found) > 1:
         lines += [[], *_difference(found[0], found[1], looks, cells)]
     return lines
+
+
+def explain_free(review: Review, target: int, looks: Palette, cells: int) -> list[Line]:
+    """What there is to say of a target that no source key has."""
+    spec = review.target.tensors[target]
+    lines: list[Line] = [
+        [("Target  ", looks.muted), (safe(spec.key), looks.strong), (f"  {shape_text(spec.shape)}", looks.muted)],
+        [(f"        {review.session.target_status(target)}", looks.muted)],
+        [],
+        [("No source key goes there.", None)],
+    ]
+    fusion = review.fused.of_target(target)
+    return lines if fusion is None else [*lines, [], *_told(target_story(fusion, spec.key), looks, cells)]
+
+
+def _told(story: str, looks: Palette, cells: int) -> list[Line]:
+    """The story of a fusion, and what it means for the mapping."""
+    texts = wrap(safe(story) + ".", max(20, cells))
+    rest = "A mapping renames one tensor to one other: fuse or split these before, or ignore them with i."
+    return [*([(text, looks.warn)] for text in texts), *([(text, looks.muted)] for text in wrap(rest, max(20, cells)))]
 
 
 def _candidate(candidate: Candidate, looks: Palette) -> list[Line]:
