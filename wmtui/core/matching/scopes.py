@@ -23,7 +23,7 @@ from wmtui.core.proposal import Transform
 Floats = NDArray[np.float64]
 
 LEAST_SUPPORT = 0.08
-LEAST_CONFIDENCE = 0.1
+LEAST_CONFIDENCE = 0.03
 _VOTE_ROUNDS = 2
 _MOST_RECORDED = 250_000
 _MOST_CHOICES = 6
