@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from wmtui.cli.main import parser, with_command
+from wmtui.cli.sides import ask_for_weights
+from wmtui.errors import ChoiceError
 
 MODEL = "new_model.py:NewModel"
 
@@ -158,3 +160,16 @@ def test_a_listing_has_no_values_to_check(pair, wmtui):
     said = wmtui("inspect", "old.json", "--check")
     assert said.status == 2
     assert "no values" in said.err
+
+
+def test_the_review_asks_which_dictionary_is_meant(pair, monkeypatch, capsys):
+    state = torch.nn.Linear(2, 2).state_dict()
+    torch.save({"model": state, "ema": {k: v + 1 for k, v in state.items()}}, "two.pth")
+    args = parser().parse_args(["review", "two.pth", MODEL])
+    monkeypatch.setattr("builtins.input", lambda _: "2")
+    ask_for_weights(args)
+    assert "  2  ema" in capsys.readouterr().out
+    assert (args.weights_key, args.target_weights_key) == ("ema", None)
+    monkeypatch.setattr("builtins.input", lambda _: "9")
+    with pytest.raises(ChoiceError):
+        ask_for_weights(parser().parse_args(["review", "two.pth", MODEL]))

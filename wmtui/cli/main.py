@@ -29,8 +29,8 @@ EPILOG = """\
 Nothing in a checkpoint file is ever executed. A model given as package.module:factory or file.py:Class is your
 code, and it does run: it is imported and called to learn its parameters.
 
-exit codes: 0 done, 1 done but something is open (--strict, --strict-load, --check), 2 bad input or usage, 3 the write failed,
-130 interrupted. wmtui COMMAND --help tells a command's options.
+exit codes: 0 done, 1 done but something is open (--strict, --strict-load, --check), 2 bad input or usage,
+3 the write failed, 130 interrupted. wmtui COMMAND --help tells a command's options.
 """
 
 

@@ -14,11 +14,11 @@ from wmtui.cli.exits import Exit
 from wmtui.cli.progress import progress_line
 from wmtui.cli.proposing import Matcher, read_mapping_in
 from wmtui.cli.saving import Saver
-from wmtui.cli.sides import open_pair
+from wmtui.cli.sides import ask_for_weights, open_pair
 from wmtui.cli.writing import WriteOptions
 from wmtui.core.ports import SaveRequest
 from wmtui.core.session import Session
-from wmtui.errors import InputError
+from wmtui.errors import ChoiceError, InputError
 from wmtui.ui.terminal import Terminal, prepare_environment
 
 if TYPE_CHECKING:
@@ -37,8 +37,11 @@ def run(args: argparse.Namespace) -> int:
             f"this terminal (TERM={os.environ.get('TERM', '')}) cannot show a screen",
             "Set TERM to what your terminal is, or use `wmtui map`.",
         )
-    with progress_line() as progress:
-        source, target = open_pair(args, progress)
+    try:
+        source, target = _open(args)
+    except ChoiceError:
+        ask_for_weights(args)
+        source, target = _open(args)
     from wmtui.files.journal import Journal
 
     journal = Journal.open(source.side, target.side)
@@ -48,6 +51,11 @@ def run(args: argparse.Namespace) -> int:
         return app.return_code or Exit.DONE
     finally:
         journal.close()
+
+
+def _open(args: argparse.Namespace) -> tuple[OpenedSide, OpenedSide]:
+    with progress_line() as progress:
+        return open_pair(args, progress)
 
 
 def make_app(
