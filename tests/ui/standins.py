@@ -14,7 +14,7 @@ from wmtui.core.proposal import Candidate, Evidence, Facts, Pair, Proposal, Rule
 from wmtui.core.session import Session
 from wmtui.core.side import Side, SideSpec
 from wmtui.core.tensor_stats import TensorStats
-from wmtui.errors import Cancelled, WriteError
+from wmtui.errors import Cancelled, WmtuiError
 
 
 def listing(name: str, *keys: str, shape: tuple[int, ...] = (4,)) -> Listing:
@@ -99,17 +99,17 @@ def _rules(pairs: dict[str, Pair]) -> tuple[Rule, ...]:
 
 
 class MemoryJournal:
-    """Keeps decisions; fails while ``broken`` is set."""
+    """Keeps decisions; raises ``broken`` while it is set."""
 
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
-        self.broken = False
+        self.broken: WmtuiError | None = None
         self.afresh = 0
 
     def append(self, decision: Decision) -> None:
         self.decisions.append(decision)
-        if self.broken:
-            raise WriteError("no space left on the disk")
+        if self.broken is not None:
+            raise self.broken
 
     def start_afresh(self) -> None:
         self.afresh += 1

@@ -38,7 +38,9 @@ async def test_keys_are_shown_while_the_matcher_works():
         user.sees("enc.{0-3}.q.weight", "matching")
         await user.press("a")
         assert user.said == "the matcher has not proposed anything yet"
-        await user.press("G", "i")
+        await user.press("G", "i", "S")
+        assert user.said == "the matcher has not proposed anything yet"
+        assert user.window is user.screen
         match.go.set()
         await user.idle()
         user.sees("[all 4]", "ignored 1")
@@ -67,6 +69,10 @@ async def test_a_matcher_that_fails_leaves_a_screen_to_work_by_hand():
         await user.type("body.0.q")
         await user.press("enter")
         assert user.session.decided == 1
+        await user.idle()
+        await user.press("S")
+        await user.idle()
+        user.sees("4 renamed")
 
 
 class FollowingMatch(SuffixMatch):

@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 from textual import events
 
-from tests.ui.standins import NotingSave, listing
+from tests.ui.standins import listing
 from tests.ui.user import User, at_the_screen
-from wmtui.core.decisions import Accept, Assign, PairRun, Redo, Undo
-from wmtui.core.ports import SaveRequest
+from wmtui.core.decisions import Accept, Assign, Ignore, Redo, Undo
 from wmtui.core.session import Status
 from wmtui.ui.review.details import DetailsWindow
-from wmtui.ui.save import SaveWindow
 from wmtui.ui.windows import PageWindow, Question
 
 LAYERS = range(4)
@@ -31,9 +29,11 @@ async def test_accepting_goes_on_to_the_next_open_key_until_nothing_is_open():
         assert user.said == "accepted 4 keys; u takes it back"
         await user.press("a", "a")
         assert user.said == "nothing is open any more: S saves"
-        user.sees("all 10 keys reviewed", "1 missing")
+        user.sees("reviewed 9/10 keys", "load_state_dict forecast: 1 missing")
+        await user.press("G", "i")
+        user.sees("all 10 keys reviewed")
         assert len(user.pairs) == 9
-        assert [type(d) for d in user.journal.decisions] == [Accept, Accept, Accept]
+        assert [type(d) for d in user.journal.decisions] == [Accept, Accept, Accept, Ignore]
 
 
 async def test_undo_and_redo_are_decisions_too():
@@ -179,82 +179,6 @@ async def test_the_bar_says_what_it_would_accept_and_accepts_it_in_one():
         assert len(user.journal.decisions) == 1
         await user.press("u")
         assert not user.pairs
-
-
-async def test_saving_shows_first_and_writes_what_is_accepted():
-    async with at_the_screen(SOURCE, TARGET) as user:
-        await user.press("a", "S")
-        await user.idle()
-        assert isinstance(user.window, SaveWindow)
-        user.sees("mapping.json", "4 renamed, 6 dropped", "6 missing")
-        await user.press("enter")
-        await user.idle()
-        request, mapping = user.saved[0]
-        assert request == SaveRequest("mapping.json", "report.json", "renamed.safetensors")
-        assert mapping == user.pairs
-        await user.press("enter", "q")
-        assert user.app.return_code == 0
-
-
-async def test_saving_over_what_is_there_is_asked_about():
-    async with at_the_screen(SOURCE, TARGET, save=NotingSave(["mapping.json"])) as user:
-        await user.press("S")
-        await user.idle()
-        user.sees("! mapping.json is there already")
-        await user.press("enter")
-        await user.idle()
-        user.sees("Replace what is there?")
-        await user.press("y")
-        await user.idle()
-        assert user.saved[0][0].force
-
-
-async def test_the_switch_takes_pending_proposals_along():
-    async with at_the_screen(SOURCE, TARGET) as user:
-        await user.press("S", "tab", "tab", "tab", "space")
-        await user.idle()
-        user.sees("9 renamed")
-        await user.press("ctrl+s")
-        await user.idle()
-        assert len(user.saved[0][1]) == 9
-
-
-async def test_quitting_asks_only_where_something_is_unsaved():
-    async with at_the_screen(SOURCE, TARGET) as user:
-        await user.press("a", "ctrl+q")
-        user.sees("Quit without saving?")
-        await user.press("n", "q", "q")
-        assert user.app.return_code == 0
-
-
-async def test_earlier_decisions_are_offered_and_resumed():
-    past = (Accept((PairRun(0, 0), PairRun(2, 2))), Assign((PairRun(1, 3),)), Undo())
-    async with at_the_screen(SOURCE, TARGET, past=past, wait=False) as user:
-        await user.pilot.pause()
-        user.sees("There are 3 decisions on this pair of yesterday 18:40.")
-        await user.press("r")
-        await user.idle()
-        assert user.pairs == {"enc.0.q.weight": "body.0.q.weight", "enc.1.q.weight": "body.1.q.weight"}
-        assert not user.journal.decisions
-        await user.press("ctrl+r")
-        assert user.pairs["enc.0.k.weight"] == "body.1.k.weight"
-
-
-async def test_earlier_decisions_can_be_put_aside():
-    async with at_the_screen(SOURCE, TARGET, past=(Accept((PairRun(0, 0),)),), wait=False) as user:
-        await user.pilot.pause()
-        await user.press("s")
-        await user.idle()
-        assert user.journal.afresh == 1
-        assert not user.pairs
-
-
-async def test_a_journal_that_cannot_be_written_is_said_and_work_goes_on():
-    async with at_the_screen(SOURCE, TARGET) as user:
-        user.journal.broken = True
-        await user.press("a")
-        assert "no space left on the disk" in user.said
-        assert len(user.pairs) == 4
 
 
 @pytest.mark.parametrize(

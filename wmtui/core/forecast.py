@@ -21,7 +21,8 @@ class Forecast(msgspec.Struct, frozen=True):
         return not (self.missing or self.unexpected or self.mismatched)
 
     def __str__(self) -> str:
-        return f"{len(self.missing)} missing, {len(self.unexpected)} unexpected, {len(self.mismatched)} mismatched"
+        missing, unexpected, mismatched = map(len, (self.missing, self.unexpected, self.mismatched))
+        return f"{missing:,} missing, {unexpected:,} unexpected, {mismatched:,} mismatched"
 
 
 def forecast(plan: Plan, source: Listing, target: Listing) -> Forecast:

@@ -218,6 +218,17 @@ class Review:
         unmatched = sum(n for numel, n in self._unmatched.items() if n and free(numel))
         return counts[Status.PROPOSED] + counts[Status.AMBIGUOUS] + unmatched
 
+    @property
+    def decided_keys(self) -> int:
+        """How many source keys are accepted, rejected or ignored."""
+        counts = self.session.source_counts
+        return sum(counts[status] for status in SETTLED_STATUSES)
+
+    @property
+    def loads(self) -> bool:
+        """Whether ``load_state_dict`` would take what is accepted or proposed."""
+        return not self.missing and not self.mismatched
+
     def above(self) -> tuple[int, int]:
         """How many groups and how many keys the bar would accept, of those that the filter shows."""
         view = self.sources

@@ -41,7 +41,7 @@ class Situation:
         rows: the source pane shows something.
         whole: all keys are listed, not only the first few of a large file.
         matched: the matcher has proposed.
-        busy: a worker is matching.
+        busy: the matcher is at work.
         undo, redo: there is something to undo, to do again.
         proposed: number of proposed keys.
         above: number of proposed keys at or above the bar.
@@ -65,6 +65,9 @@ class Situation:
     targets: bool = True
 
 
+NOT_MATCHED = "the matcher has not proposed anything yet"
+
+
 def _never(_: object) -> str:
     return ""
 
@@ -76,7 +79,13 @@ def _rows(now: Situation) -> str:
 
 
 def _matched(now: Situation) -> str:
-    return _rows(now) or ("" if now.matched else "the matcher has not proposed anything yet")
+    return _rows(now) or ("" if now.matched else NOT_MATCHED)
+
+
+def _save(now: Situation) -> str:
+    if not now.whole:
+        return "the keys are still being read"
+    return "" if now.matched or (now.undo and not now.busy) else NOT_MATCHED
 
 
 S = TypeVar("S")
@@ -172,7 +181,7 @@ ACTIONS: tuple[Action[Situation], ...] = (
     Action("details", ("d",), "details", "Show both tensors side by side, with their values where there are any.", FIND,
            _rows),
     Action("save", ("S",), "save", "Save mapping, report and renamed checkpoint, after showing what it does.", KEEP,
-           lambda now: "" if now.whole else "the keys are still being read"),
+           _save),
     Action("copy", ("y",), "copy command", "Copy the command that does the same without a screen.", KEEP),
     Action("settings", ("comma",), "settings", "Change how matching works, and propose anew.", KEEP,
            lambda now: "" if now.whole else "the keys are still being read"),

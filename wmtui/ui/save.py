@@ -27,7 +27,11 @@ PATHS = (("mapping", "Mapping"), ("report", "Report"), ("checkpoint", "Checkpoin
 
 
 class SaveWindow(ModalScreen[bool]):
-    """Save the session; hands back whether something was saved."""
+    """Save the session; hands back whether something was saved.
+
+    Args:
+        all_load: whether the target would load with all that is proposed.
+    """
 
     DEFAULT_CSS = """
     SaveWindow { align: center middle; }
@@ -72,10 +76,11 @@ class SaveWindow(ModalScreen[bool]):
             self.saved = saved
             self.error = error
 
-    def __init__(self, session: Session, port: SavePort) -> None:
+    def __init__(self, session: Session, port: SavePort, all_load: bool = False) -> None:
         super().__init__()
         self.session = session
         self.port = port
+        self.all_load = all_load
         self.request = port.suggest()
         self.preview: SavePreview | None = None
         self.writing = False
@@ -160,14 +165,23 @@ class SaveWindow(ModalScreen[bool]):
                 lines += [[(" " * 22 + safe(note), looks.muted)] for note in output.notes]
             parts = [(found.renamed, "renamed"), (found.transformed, "changed in shape"), (found.aliased, "aliases"),
                      (found.kept, "kept"), (found.dropped, "dropped")]  # fmt: skip
-            text = ", ".join(f"{count} {word}" for count, word in parts if count)
+            text = ", ".join(f"{count:,} {word}" for count, word in parts if count)
             lines.append([("keys       ", looks.muted), (text or "none", None)])
             loads = found.forecast.loads
             lines.append([("forecast   ", looks.muted), (str(found.forecast), looks.good if loads else looks.warn)])
+            lines += [[(" " * 11 + text, looks.warn)] for text in self.advice(found)]
             lines += [[("! " + safe(problem), looks.bad)] for problem in found.problems]
         lines.append([("Enter", looks.accent + looks.strong), (" save   ", None), ("Tab", looks.accent + looks.strong),
                       (" next field   ", None), ("Esc", looks.accent + looks.strong), (" back", None)])  # fmt: skip
         page.set_lines(lines)
+
+    def advice(self, found: SavePreview) -> list[str]:
+        """What to do where targets are missing because proposals are left out."""
+        pending = self.session.source_counts[Status.PROPOSED]
+        if not pending or self.request.include_pending or not found.forecast.missing:
+            return []
+        end = "then it loads" if self.all_load and not found.forecast.unexpected else "then fewer are missing"
+        return [f"tick the box for pending proposals, or accept them with A first: {end}"]
 
     # ---- writing
 

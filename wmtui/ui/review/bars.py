@@ -61,10 +61,9 @@ class Header(Lines):
         if self.work:
             right = f"{bar(self.share, 10)} {clip(self.work, 40)}"
         else:
-            left = review.open_keys
-            right = (
-                f"reviewed {total - left}/{plural(total, 'key')}" if left else f"all {plural(total, 'key')} reviewed"
-            )
+            done = review.decided_keys
+            whole = f"all {plural(total, 'key')} reviewed"
+            right = whole if done == total else f"reviewed {done:,}/{plural(total, 'key')}"
         room = max(10, (cells - len("wmtui  ") - 4 - width(right) - 2) // 2)
         source, target = (shorten(name, room) for name in self.names)
         left_text = f"{source} → {target}"
@@ -75,12 +74,14 @@ class Header(Lines):
         looks, review = self.looks, self.review
         if not review.matched:
             return [("load_state_dict forecast comes with the proposal", looks.muted)]
-        lead = "load_state_dict forecast: " if cells >= 60 else "forecast: "
+        pending = review.session.source_counts[Status.PROPOSED]
+        lead = "forecast with all proposals: " if pending else "forecast: "
+        if cells >= (WORDY if pending else 60):
+            lead = f"load_state_dict {lead}"
         parts: list[Part] = [(lead, looks.muted)]
-        loads = not review.missing and not review.mismatched
         for count, word in ((review.missing, "missing"), (0, "unexpected"), (review.mismatched, "mismatched")):
-            parts.append((f"{count} {word}  ", looks.warn if count else None))
-        return [*parts, ("✓ loads" if loads else "", looks.good)]
+            parts.append((f"{count:,} {word}  ", looks.warn if count else None))
+        return [*parts, ("✓ loads" if review.loads else "", looks.good)]
 
     def _facets(self, cells: int) -> list[Part]:
         looks, view = self.looks, self.view

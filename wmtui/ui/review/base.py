@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from textual import events
@@ -15,7 +16,7 @@ from wmtui.core.listing import Listing
 from wmtui.core.ports import DescribePort, JournalPort, MatchPort, SavePort
 from wmtui.core.review import Review, Scope
 from wmtui.core.session import Session
-from wmtui.errors import WriteError
+from wmtui.errors import WmtuiError
 from wmtui.ui.actions import BY_ID, Situation, bindings
 from wmtui.ui.lines import LinesScreen, RowList
 from wmtui.ui.review.bars import Header, Hints, StatusLine, Tone
@@ -60,8 +61,8 @@ class ReviewBase(LinesScreen):
         review: the state; for a large pair that of the first few keys, until all are grouped.
         whole: whether it holds all keys.
         decisions: every one so far; the review follows from it and the proposal.
-        undone, done: what kinds of decisions stand and were taken back, to know when to propose anew.
-        unsaved: whether something was decided since the last save.
+        done, undone: the decisions that stand and those that were taken back, to know when to propose anew.
+        saved: those that stood when files were saved last.
     """
 
     BINDINGS = bindings()
@@ -83,11 +84,11 @@ class ReviewBase(LinesScreen):
         shown = self.listings if self.whole else [Listing(side.name, side.tensors[:GLANCE]) for side in self.listings]
         self.review = Review(*shown)
         self.busy = False
-        self.unsaved = False
         self.active = "source"
         self.decisions: list[Decision] = []
-        self.done: list[type[Decision]] = []
-        self.undone: list[type[Decision]] = []
+        self.done: list[Decision] = []
+        self.undone: list[Decision] = []
+        self.saved: list[Decision] = []
         self.swapping: tuple[int, ...] = ()
         self.source_pane = SourcePane(self.review, id="source")
         self.target_pane = TargetPane(self.review, id="target")
@@ -154,6 +155,7 @@ class ReviewBase(LinesScreen):
             rows=bool(review.sources.rows),
             whole=self.whole,
             matched=review.matched,
+            busy=self.busy,
             undo=session.can_undo,
             redo=session.can_redo,
             above=lambda: review.above()[1],
@@ -213,8 +215,8 @@ class ReviewBase(LinesScreen):
         trouble = ""
         try:
             self.ports.journal.append(decision)
-        except WriteError as error:
-            trouble = f"not in the journal yet: {error.message}"
+        except WmtuiError as error:
+            trouble = f"not in the journal: {error.message}"
         before = self.source_pane.selected
         self.review.apply(decision)
         kind = self.remember(decision)
@@ -248,18 +250,23 @@ class ReviewBase(LinesScreen):
     def remember(self, decision: Decision) -> type[Decision]:
         """Note the kind of a decision that was carried out; hands back the kind of what it did, undid or did again."""
         self.decisions.append(decision)
-        kind: type[Decision] = type(decision)
+        about = decision
         if isinstance(decision, Undo):
-            kind = self.done.pop()
-            self.undone.append(kind)
+            about = self.done.pop()
+            self.undone.append(about)
         elif isinstance(decision, Redo):
-            kind = self.undone.pop()
-            self.done.append(kind)
+            about = self.undone.pop()
+            self.done.append(about)
         else:
-            self.done.append(kind)
+            self.done.append(decision)
             self.undone.clear()
-        self.unsaved = True
-        return kind
+        return type(about)
+
+    @property
+    def unsaved(self) -> int:
+        """How many decisions were taken, or taken back, since files were saved last."""
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(self.done, self.saved, strict=False)))
+        return len(self.done) + len(self.saved) - 2 * same
 
     def selected_place(self) -> int | None:
         """A key of the row under the cursor of the source pane."""

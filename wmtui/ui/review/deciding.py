@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from wmtui.core.align import align
-from wmtui.core.decisions import Accept, Assign, Decision, Redo, Undo
+from wmtui.core.decisions import Decision, Redo, Undo
 from wmtui.core.review import BARS, Refused, Scope
 from wmtui.core.session import Status
 from wmtui.ui.review.moving import Moving
@@ -224,12 +224,11 @@ class Deciding(Moving):
         self.app.push_screen(Question("Accept all above the bar?", texts, answers), answered)
 
     def do_undo(self) -> None:
-        self.step(Undo(), self.done, "undone")
+        self.step(Undo(), self.done[-1], "undone")
 
     def do_redo(self) -> None:
-        self.step(Redo(), self.undone, "done again")
+        self.step(Redo(), self.undone[-1], "done again")
 
-    def step(self, decision: Undo | Redo, kinds: list[type[Decision]], word: str) -> None:
-        """Undo or redo, and go to what it was about."""
-        what = {Accept: "accept", Assign: "assign"}.get(kinds[-1], kinds[-1].__name__.lower()) if kinds else ""
-        self.decide(decision, f"{word}: {what}")
+    def step(self, decision: Undo | Redo, about: Decision, word: str) -> None:
+        """Undo or redo, and say what it was about."""
+        self.decide(decision, f"{word}: {type(about).__name__.lower()}")

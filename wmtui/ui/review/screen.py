@@ -126,10 +126,10 @@ class ReviewScreen(Proposing):
 
         def closed(saved: bool | None) -> None:
             if saved:
-                self.unsaved = False
+                self.saved = list(self.done)
                 self.say("saved", "good")
 
-        self.app.push_screen(SaveWindow(self.review.session, self.ports.save), closed)
+        self.app.push_screen(SaveWindow(self.review.session, self.ports.save, self.review.loads), closed)
 
     def do_copy(self) -> None:
         command = self.ports.command(self.review.session)
@@ -158,11 +158,14 @@ class ReviewScreen(Proposing):
         elif top is self:
             self.do_quit()
         else:
+            if getattr(top, "saved", False):
+                self.saved = list(self.done)
             self.app.pop_screen()
             self.call_later(self.leave_windows)
 
     def do_quit(self) -> None:
-        if not self.unsaved:
+        unsaved = self.unsaved
+        if not unsaved:
             self.app.exit()
             return
 
@@ -173,8 +176,8 @@ class ReviewScreen(Proposing):
                 self.app.exit()
 
         texts = [
-            f"{plural(self.review.session.decided, 'decision')} are not saved to files yet.",
-            "They are in the journal: the next start offers them again.",
+            f"{plural(unsaved, 'decision')} {'is' if unsaved == 1 else 'are'} not saved to files yet.",
+            "The journal keeps all decisions: the next start offers them again.",
         ]
         answers = [Answer("s", "save", "save"), Answer("q", "quit", "quit"), Answer("n", "no", "")]
         self.app.push_screen(Question("Quit without saving?", texts, answers), answered)
