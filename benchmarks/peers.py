@@ -22,7 +22,7 @@ import msgspec
 import platformdirs
 
 from benchmarks.cases import FOLDERS, Case, Judgement, judge, listings, load_all
-from benchmarks.tables import mean, table
+from benchmarks.tables import line, mean, opening
 
 PACKAGES = ("lit-wsl==0.3.3", "weightbridge==0.0.4")
 CONSTRAINT = "torch==2.13.0"
@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pythons = dict.fromkeys(TOOLS[1:], environment()) | {"wmtui": Path(sys.executable)}
     for name in options.sets:
         print(f"### Peers on benchmarks/{name}: recall / precision, seconds of matching\n")
-        rows: list[list[object]] = []
+        print(*opening(["pair", "one-to-one keys", *TOOLS]), sep="\n", flush=True)
         outcomes: dict[str, list[Outcome]] = {tool: [] for tool in TOOLS}
         for case in load_all([FOLDERS[name]]):
             if options.case and options.case not in case.name:
@@ -143,9 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for tool in TOOLS:
                 outcomes[tool].append(run(tool, pythons[tool], case, options.limit))
             wanted = outcomes[TOOLS[0]][-1].judgement.wanted
-            rows.append([case.name, wanted, *(outcomes[tool][-1].words() for tool in TOOLS)])
-        rows.append(["**macro mean**", "", *(_means(outcomes[tool]) for tool in TOOLS)])
-        print(table(["pair", "one-to-one keys", *TOOLS], rows))
+            print(line([case.name, wanted, *(outcomes[tool][-1].words() for tool in TOOLS)]), flush=True)
+        print(line(["**macro mean**", "", *(_means(outcomes[tool]) for tool in TOOLS)]), end="\n\n", flush=True)
 
 
 def _means(outcomes: Sequence[Outcome]) -> str:

@@ -7,8 +7,17 @@ from collections.abc import Iterable, Sequence
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table: the first column to the left, the others to the right; floats with three places."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *[[cell(value) for value in row] for row in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return "\n".join([*opening(head), *map(line, rows)]) + "\n"
+
+
+def opening(head: Sequence[str]) -> list[str]:
+    """The first two lines of a table, for one whose rows are printed as they are found."""
+    return [line(head), line(["---", *["---:"] * (len(head) - 1)])]
+
+
+def line(values: Sequence[object]) -> str:
+    """One line of a table."""
+    return "| " + " | ".join(map(cell, values)) + " |"
 
 
 def cell(value: object) -> str:
