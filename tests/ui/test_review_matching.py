@@ -96,3 +96,7 @@ async def test_one_correction_moves_the_proposals_that_follow_from_it_and_says_h
         await user.idle()
         assert user.said == "assigned 1 key; 7 other proposals changed with it"
         assert user.pairs == {"enc.0.q.weight": "body.0.k.weight"}, "they are proposals until they are accepted"
+        await user.press("u", "u")
+        assert user.said == "nothing to undo"
+        await user.idle()
+        assert user.said == "undone: assign; 8 other proposals changed with it", "not glued on what was said last"

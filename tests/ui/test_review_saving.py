@@ -27,10 +27,10 @@ async def test_the_forecast_counts_proposals_and_says_so_while_there_are_some():
         user.sees("load_state_dict forecast with all proposals: 0 missing  0 unexpected  0 mismatched  ✓ loads")
         await user.press("S")
         await user.idle()
-        user.sees("10 missing", "tick the box for pending proposals, or accept them with A first: then it loads")
+        user.sees("10 missing", "tick the pending proposals, or A first: then it loads")
         await user.press("tab", "tab", "tab", "space")
         await user.idle()
-        assert "tick the box" not in user.text()
+        assert "or A first" not in user.text()
 
 
 async def test_many_keys_are_counted_with_separators():
@@ -88,6 +88,21 @@ async def test_quitting_asks_only_where_something_is_unsaved():
         user.sees("2 decisions are not saved")
         await user.press("q")
         assert user.app.return_code == 0
+
+
+@pytest.mark.parametrize("window", ["", "?", "S"])
+async def test_ctrl_c_asks_as_q_does_and_says_no_more_than_that(window):
+    async with at_the_screen(SOURCE, TARGET) as user:
+        await user.press("a", *window)
+        await user.idle()
+        if window == "S":
+            user.window.query_one("#preview").focus()
+        await user.press("ctrl+c")
+        await user.pilot.pause()
+        user.sees("Quit without saving?")
+        assert not user.app._notifications
+        await user.press("ctrl+c")
+        assert user.window is user.screen
 
 
 async def test_a_save_is_the_end_of_what_is_unsaved():

@@ -95,8 +95,12 @@ async def test_a_target_of_another_size_cannot_be_picked_and_says_why():
     async with at_the_screen(SOURCE, TARGET) as user:
         await user.press("r")
         await user.type("spare")
-        user.sees("other number of elements", widget="found")
+        user.sees("another number of elements", widget="found")
         await user.press("enter")
+        user.sees("cannot take it: another number of elements", widget="found")
+        assert not user.app._notifications
+        await user.press("up")
+        user.sees("New target for enc.0.q.weight", widget="found")
         assert user.window is not user.screen
         await user.press("escape")
         assert not user.journal.decisions
@@ -154,6 +158,30 @@ async def test_a_decision_about_all_that_is_shown_asks_first():
         assert len(user.pairs) == 8
         await user.press("u")
         assert not user.pairs
+
+
+@pytest.mark.parametrize(
+    ("narrow", "widen"),
+    [("f", ["escape"]), ("f", ["F"]), ("/", ["escape"]), ("/", ["/", "ctrl+u", "enter"]), ("/", ["/", "escape"])],
+)
+async def test_decisions_are_about_the_row_again_when_the_filter_is_cleared(narrow, widen):
+    async with at_the_screen(SOURCE, TARGET) as user:
+        await user.press(*([narrow] if narrow == "f" else ["/", *"enc", "enter"]), "s", "s")
+        user.sees("all shown: ")
+        await user.press(*widen)
+        user.sees("row: 4 keys")
+        await user.press("s", "s")
+        user.sees("all shown: 10 keys")
+
+
+async def test_redo_and_undo_that_cannot_be_leave_no_words_behind():
+    async with at_the_screen(SOURCE, TARGET) as user:
+        await user.press("a", "ctrl+r")
+        assert user.said == "nothing to do again"
+        await user.press("u", "u")
+        assert user.said == "nothing to undo"
+        await user.press("ctrl+r")
+        assert user.said == "done again: accept"
 
 
 async def test_a_marked_range_is_decided_as_a_whole():

@@ -75,6 +75,10 @@ class TerminalApp(App[None]):
         if any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in watch.poll(0)):
             self.leave(signal.SIGHUP)
 
+    def action_help_quit(self) -> None:
+        """Ctrl+C quits as Ctrl+Q does; textual's own only says which key it is."""
+        self.call_next(self.action_quit)
+
     def leave(self, number: int) -> None:
         """End at once and cleanly; where that cannot be, at least end.
 

@@ -26,6 +26,8 @@ from .text import clip, fit, shape_text, shorten
 MOST = 500
 """Rows that are ranked and shown; nobody scrolls further, they type on."""
 
+OTHER_SIZE = "another number of elements"
+
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """A target or a target group that can be picked.
@@ -46,7 +48,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Found(RowList):
-    """The entries that the words find."""
+    """The entries that the words find.
+
+    Attributes:
+        trouble: why the entry under the cursor was not taken; shown until the cursor moves.
+    """
 
     DEFAULT_CSS = "Found { height: 1fr; padding: 0 1; }"
 
@@ -57,11 +63,23 @@ class Found(RowList):
         self.entries = entries
         self.grouped = any(entry.keys > 1 for entry in entries)
         self.shown: Sequence[int] = range(min(len(entries), MOST))
+        self.trouble = ""
 
     def count(self) -> int:
         return len(self.shown)
 
+    def go(self, place: int, quiet: bool = False) -> None:
+        self.trouble = ""
+        super().go(place, quiet)
+
+    def refuse(self, reason: str) -> None:
+        """Say why the entry under the cursor is not taken."""
+        self.trouble = f"cannot take it: {reason}"
+        self.show()
+
     def title(self, cells: int) -> Iterable[Part]:
+        if self.trouble:
+            return [(clip(self.trouble, cells), self.looks.warn)]
         spec = self.review.source.tensors[self.lead]
         shape = shape_text(spec.shape)
         return [("New target for ", None), (shorten(spec.key, cells - 17 - len(shape)), None), (f"  {shape}", None)]
@@ -81,7 +99,7 @@ class Found(RowList):
             note = f"{GLYPHS[review.session.status(holder)]} {review.source.tensors[holder].key}"
         else:
             note = "" if entry.transform is Transform.NONE else str(entry.transform)
-        note_cells = min(36, cells // 3)
+        note_cells = min(36, max(cells // 3, len(OTHER_SIZE)))
         keys_cells = 6 if self.grouped else 0
         shape = clip(shape_text(review.target.tensors[entry.target].shape), 14).rjust(14)
         keys = (f"{entry.keys}" if entry.keys > 1 else "").rjust(keys_cells)
@@ -105,6 +123,7 @@ class TargetPicker(ModalScreen[int | None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "close", "close"),
+        ("ctrl+c", "app.help_quit", "quit"),
         ("down", "move(1)", "down"),
         ("up", "move(-1)", "up"),
         ("pagedown", "move(10)", "page down"),
@@ -164,7 +183,7 @@ class TargetPicker(ModalScreen[int | None]):
             return
         entry = self.entries[self.found.shown[self.found.cursor]]
         if entry.reason:
-            self.notify(entry.reason, severity="warning", markup=False)
+            self.found.refuse(entry.reason)
             return
         self.dismiss(entry.target)
 
@@ -185,7 +204,7 @@ def make_entries(review: Review, lead: int, places: Sequence[int]) -> list[Entry
         if shape not in fits:
             fits[shape] = transform_between(wanted, shape)
         transform = fits[shape]
-        reason = "" if transform is not None else "other number of elements"
+        reason = "" if transform is not None else OTHER_SIZE
         level = 3 if transform is None else 0 if transform is Transform.NONE else 1
         entry = Entry(name, target, keys, reason, transform or Transform.NONE)
         found.append(((level, best, order), entry))

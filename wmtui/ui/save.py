@@ -49,6 +49,7 @@ class SaveWindow(ModalScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [
         ("ctrl+s", "save", "save"),
         ("escape", "close", "close"),
+        ("ctrl+c", "app.help_quit", "quit"),
         ("down", "app.focus_next", "next"),
         ("up", "app.focus_previous", "previous"),
     ]
@@ -180,8 +181,8 @@ class SaveWindow(ModalScreen[bool]):
         pending = self.session.source_counts[Status.PROPOSED]
         if not pending or self.request.include_pending or not found.forecast.missing:
             return []
-        end = "then it loads" if self.all_load and not found.forecast.unexpected else "then fewer are missing"
-        return [f"tick the box for pending proposals, or accept them with A first: {end}"]
+        end = "then it loads" if self.all_load and not found.forecast.unexpected else "fewer are missing"
+        return [f"tick the pending proposals, or A first: {end}"]
 
     # ---- writing
 

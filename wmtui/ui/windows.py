@@ -96,6 +96,7 @@ class PageWindow(ModalScreen[None]):
         ("ctrl+u,pageup", "scroll(-10)", "page up"),
         ("g,home", "scroll(-100000)", "top"),
         ("G,end", "scroll(100000)", "bottom"),
+        ("ctrl+c", "app.help_quit", "quit"),
     ]
 
     def __init__(self, title: str, lines: Sequence[Sequence[Part]]) -> None:
@@ -188,7 +189,7 @@ class Question(ModalScreen[str]):
 
     def on_key(self, event: events.Key) -> None:
         event.stop()
-        if event.key in ("escape", "ctrl+q"):
+        if event.key in ("escape", "ctrl+q", "ctrl+c"):
             self.dismiss("")
         elif event.key == "enter":
             self.dismiss(self.answers[0].value)

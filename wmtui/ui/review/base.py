@@ -63,6 +63,7 @@ class ReviewBase(LinesScreen):
         decisions: every one so far; the review follows from it and the proposal.
         done, undone: the decisions that stand and those that were taken back, to know when to propose anew.
         saved: those that stood when files were saved last.
+        told: what was said of the last decision, until the proposal that follows from it is shown.
     """
 
     BINDINGS = bindings()
@@ -89,6 +90,7 @@ class ReviewBase(LinesScreen):
         self.done: list[Decision] = []
         self.undone: list[Decision] = []
         self.saved: list[Decision] = []
+        self.told = ""
         self.swapping: tuple[int, ...] = ()
         self.source_pane = SourcePane(self.review, id="source")
         self.target_pane = TargetPane(self.review, id="target")
@@ -228,6 +230,7 @@ class ReviewBase(LinesScreen):
         text = text or f"{verb} {plural(self.review.affected(decision), 'key')}; u takes it back"
         if ended and not trouble:
             text = "nothing is open any more: S saves" if not self.review.open_keys else f"{text}; no more here"
+        self.told = trouble or text.partition(";")[0]
         self.say(trouble or text, "bad" if trouble else "good")
         if kind is not Accept:
             self.propose_soon()

@@ -126,6 +126,7 @@ class Moving(ReviewBase):
         if pane.view.row_of(place) < 0:
             pane.view.search("")
             pane.view.choose_facet(None)
+            self.unfiltered(pane)
         pane.reveal(pane.view.row_of(place))
         self.focus_pane(pane.id or "source")
 
@@ -149,12 +150,18 @@ class Moving(ReviewBase):
         pane = self.side_pane
         keep = self.kept(pane)
         pane.view.choose_facet(facet)
+        self.unfiltered(pane)
         pane.mark = None
         pane.take_rows(keep)
         self.show()
 
     def on_header_picked(self, event: Header.Picked) -> None:
         self.choose_facet(event.facet)
+
+    def unfiltered(self, pane: SidePane) -> None:
+        """Where no filter is left, decisions are no more about all that it shows, but about the row."""
+        if pane is self.source_pane and not pane.view.filtered and self.status.scope is Scope.FILTER:
+            self.status.scope = Scope.KEY
 
     def kept(self, pane: SidePane) -> int | None:
         """A key of the row under a pane's cursor, to find it again in other rows."""
@@ -185,6 +192,7 @@ class Moving(ReviewBase):
         pane = self.searched
         keep = self.kept(pane)
         pane.view.search(text)
+        self.unfiltered(pane)
         pane.mark = None
         pane.take_rows(keep)
         self.show()
@@ -206,6 +214,7 @@ class Moving(ReviewBase):
             keep = self.kept(pane)
             pane.view.search("")
             pane.view.choose_facet(None)
+            self.unfiltered(pane)
             pane.take_rows(keep)
         elif self.busy:
             self.stop_matching()

@@ -184,8 +184,9 @@ class Proposing(Deciding):
         if not self.review.session.decided and not event.moved:
             self.say(GUIDE)
         if event.moved:
-            text = self.status.text.partition(";")[0] or "proposed anew"
-            self.say(f"{text}; {plural(event.moved, 'other proposal')} changed with it", "good")
+            text = f"{self.told}; " if self.told else "proposed anew: "
+            self.say(f"{text}{plural(event.moved, 'other proposal')} changed with it", "good")
+        self.told = ""
 
 
 def facts_of(listings: tuple[Listing, Listing], log: Sequence[Decision]) -> Facts:

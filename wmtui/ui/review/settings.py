@@ -37,6 +37,7 @@ class SettingsWindow(ModalScreen[MatchOptions | None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "close", "close"),
+        ("ctrl+c", "app.help_quit", "quit"),
         ("ctrl+s", "apply", "apply"),
         ("down", "app.focus_next", "next"),
         ("up", "app.focus_previous", "previous"),
