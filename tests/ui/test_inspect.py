@@ -245,6 +245,14 @@ async def test_help_and_palette_show_every_action():
     assert pilot.app.return_code == 0
 
 
+async def test_ctrl_c_leaves():
+    async with app_of().run_test(size=SMALL) as pilot:
+        await pilot.press("question_mark", "ctrl+c")
+        await pilot.pause()
+        assert not pilot.app._notifications
+    assert pilot.app.return_code == 0
+
+
 async def test_hangup_ends_it():
     async with app_of().run_test(size=SMALL) as pilot:
         os.kill(os.getpid(), signal.SIGHUP)

@@ -86,6 +86,8 @@ class TerminalApp(App[None]):
         journal, and a file that was being written has not got its name yet.
         """
         self.exit(return_code=INTERRUPTED)
+        if self.is_headless:
+            return
         last = threading.Timer(GRACE[number == HANG_UP], os._exit, (INTERRUPTED,))
         last.daemon = True
         last.start()
