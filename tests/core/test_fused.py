@@ -23,7 +23,7 @@ def test_many_stacked_parts_are_named_by_the_first_and_the_last():
     experts = tuple(f"experts.{n}.up" for n in range(64))
     fusion = Fusion("merge", experts, ("experts.up",), -1)
     assert target_story(fusion, "experts.up") == (
-        "looks fused: it holds 0, … 63 (64 tensors) of the source side stacked on a new first dim"
+        "looks fused: it holds experts.0 … experts.63 (64 tensors) of the source side stacked on a new first dim"
     )
 
 
@@ -34,6 +34,8 @@ def test_many_stacked_parts_are_named_by_the_first_and_the_last():
         (("q", "k"), ["q", "k"]),
         (("a.w", "a.b.w"), ["a.w", "a.b.w"]),
         (("only.one",), ["only.one"]),
+        (("a.w.0.b", "a.w.1.b"), ["w.0", "w.1"]),
+        (("0.b", "1.b"), ["0", "1"]),
         (("gate_proj.w", "up_proj.w"), ["gate_proj", "up_proj"]),
     ],
 )

@@ -58,12 +58,15 @@ def _along(dim: int) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     if len(names) > MOST_NAMED:
-        return f"{names[0]}, … {names[-1]} ({len(names)} tensors)"
+        return f"{names[0]} … {names[-1]} ({len(names)} tensors)"
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def short_names(keys: Sequence[str]) -> list[str]:
-    """Keys without the segments that all begin and end with; whole where nothing else would be left of one."""
+    """Keys without the segments that all begin and end with; whole where nothing else would be left of one.
+
+    A number keeps the segment before it.
+    """
     rows = [key.split(".") for key in keys]
     shortest = min(map(len, rows))
     head = tail = 0
@@ -71,5 +74,7 @@ def short_names(keys: Sequence[str]) -> list[str]:
         head += 1
     while tail < shortest - head and all(a[-1 - tail] == b[-1 - tail] for a, b in pairwise(rows)):
         tail += 1
+    if head and any(row[head : head + 1] and row[head].isdigit() for row in rows):
+        head -= 1  # a number alone says nothing
     names = [".".join(row[head : len(row) - tail]) for row in rows]
     return names if all(names) else list(keys)
