@@ -157,11 +157,14 @@ def _load_file(path: Path) -> object:
         raise ModelError(f"{path} cannot be imported", "give a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # looking at a model leaves no files beside it
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    finally:
+        sys.dont_write_bytecode = writes
     return module
 
 
