@@ -85,7 +85,10 @@ def _decisions(case: Case, changed: Case, form: str, order: str, weight: float) 
     pairs = []
     for i, j, verdict in engine.solution.pairs if engine.solution else ():
         if verdict.features:
-            leaf_a, leaf_b = state.shapes.fit(i, j).leaves[0]
+            leaves = state.shapes.fit(i, j).leaves
+            if not leaves:
+                continue
+            leaf_a, leaf_b = leaves[0]
             rows = state.source.leaves[i][leaf_a], state.target.leaves[j][leaf_b]
             pairs.append((state.source.specs[rows[0]].key, state.target.specs[rows[1]].key, verdict.features))
     judgement: Judgement = judge(changed, {s: t for s, t, _ in pairs})

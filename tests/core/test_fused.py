@@ -27,6 +27,16 @@ def test_many_stacked_parts_are_named_by_the_first_and_the_last():
     )
 
 
+def test_weight_norm_is_called_by_its_name():
+    fusion = Fusion("merge", ("up.weight_g", "up.weight_v"), ("up.conv.weight",), None)
+    assert source_story(fusion, "up.weight_v") == (
+        "looks like a part: with weight_g it makes up.conv.weight by weight norm"
+    )
+    assert target_story(fusion, "up.conv.weight") == (
+        "looks fused: it holds weight_g and weight_v of the source side by weight norm"
+    )
+
+
 @pytest.mark.parametrize(
     ("keys", "names"),
     [

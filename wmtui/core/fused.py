@@ -42,17 +42,19 @@ def target_story(fusion: Fusion, key: str) -> str:
     return _part(fusion.targets, key, "lies in", fusion.sources[0], fusion.dim)
 
 
-def _whole(parts: Sequence[str], side: str, dim: int) -> str:
+def _whole(parts: Sequence[str], side: str, dim: int | None) -> str:
     return f"looks fused: it holds {_listed(short_names(parts))} of the {side} side {_along(dim)}"
 
 
-def _part(parts: Sequence[str], key: str, does: str, whole: str, dim: int) -> str:
+def _part(parts: Sequence[str], key: str, does: str, whole: str, dim: int | None) -> str:
     others = [name for name, part in zip(short_names(parts), parts, strict=True) if part != key]
     together = f"with {_listed(others)} it {does}" if others else f"it {does}"
     return f"looks like a part: {together} {whole} {_along(dim)}"
 
 
-def _along(dim: int) -> str:
+def _along(dim: int | None) -> str:
+    if dim is None:
+        return "by weight norm"
     return "stacked on a new first dim" if dim < 0 else f"along dim {dim}"
 
 

@@ -76,13 +76,14 @@ class Fusion(msgspec.Struct, frozen=True, gc=False):
         kind: ``merge`` where several sources make one target, ``split`` where one source makes several targets.
         sources: keys, in the order of their places in the whole.
         targets: keys, likewise.
-        dim: the dimension along which they lie; -1 for a new leading dimension (stacked).
+        dim: the dimension along which they lie; -1 for a new leading dimension (stacked), ``None`` for the magnitude
+            and direction of weight norm.
     """
 
     kind: Literal["merge", "split"]
     sources: tuple[str, ...]
     targets: tuple[str, ...]
-    dim: int
+    dim: int | None
 
 
 class Rule(msgspec.Struct, frozen=True):

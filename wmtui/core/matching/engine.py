@@ -8,6 +8,7 @@ from wmtui.core.listing import Listing
 from wmtui.core.match_options import MatchOptions
 from wmtui.core.matching.explain import Explainer
 from wmtui.core.matching.given import NO_CONSTRAINTS, Constraints, Given, marks, sort_out, unit_pairs, violated
+from wmtui.core.matching.leaves import MAGNITUDE
 from wmtui.core.matching.rescue import rescue
 from wmtui.core.matching.rules import make_rules, split_key
 from wmtui.core.matching.scopes import LEAST_CONFIDENCE, Solver
@@ -115,14 +116,14 @@ class Engine:
                 rivals = (j, doubtful[i]) if doubtful[i] != j else (j,)
             elif verdict.rivals and (verdict.confidence < LEAST_CONFIDENCE or verdict.margin < _TIE):
                 rivals = (j, *(j + offset for offset in verdict.rivals))
-            for place, (leaf_a, leaf_b) in enumerate(fit(i, j).leaves):
+            for leaf_a, leaf_b in fit(i, j).leaves:
                 spec_a, spec_b = specs_a[leaves_a[leaf_a]], specs_b[leaves_b[leaf_b]]
                 if rivals:
                     targets = [tree_b.leaves[k].get(leaf_b) for k in rivals]
                     ambiguous[spec_a.key] = tuple(specs_b[row].key for row in targets if row is not None)
                     continue
                 transform = verdict.transform
-                if place:
+                if leaf_a != tree_a.main[i]:
                     transform = Transform.NONE if spec_a.shape == spec_b.shape else Transform.RESHAPE
                 pairs[spec_a.key] = Pair(spec_a.key, spec_b.key, verdict.confidence, transform)
         for i, rivals in solution.undecided:
@@ -148,6 +149,19 @@ class Engine:
                 if leaf not in mains:
                     dim = min(dim, 0)
                 yield Fusion(fusion.kind, tuple(s.key for s in sources), tuple(t.key for t in targets), dim)
+        for i, j, _ in solution.pairs:
+            if self.state.shapes.fit(i, j).normed:
+                yield self._normed(i, j)
+
+    def _normed(self, i: int, j: int) -> Fusion:
+        """Magnitude and direction on one side, the weight that they make on the other."""
+        keys_a, keys_b = (
+            tuple(
+                tree.specs[tree.leaves[unit][leaf]].key for leaf in (MAGNITUDE, "weight") if leaf in tree.leaves[unit]
+            )
+            for tree, unit in ((self.state.source, i), (self.state.target, j))
+        )
+        return Fusion("merge" if len(keys_a) > 1 else "split", keys_a, keys_b, None)
 
     def _rescue(
         self,

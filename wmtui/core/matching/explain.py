@@ -13,7 +13,7 @@ from wmtui.core.match_options import MatchOptions
 from wmtui.core.matching.rules import KeyPair, split_key
 from wmtui.core.matching.scopes import Solver
 from wmtui.core.matching.solution import PARTS, Choice, Solution, Verdict
-from wmtui.core.matching.support import EXACT, KIN, NAME, ORDER, ROLE, VOTES
+from wmtui.core.matching.support import BESIDE, EXACT, KIN, NAME, ORDER, ROLE, VOTES
 from wmtui.core.proposal import Candidate, Evidence, Pair, Score, Transform
 from wmtui.core.scores import composite
 
@@ -202,6 +202,8 @@ class Explainer:
             reasons.append(Evidence("order", "in the order of the listings", order))
         if parts["votes"] > 0.6:
             reasons.append(Evidence("siblings", "its module's other tensors agree", VOTES * parts["votes"]))
+        if parts["beside"] > 0.6:
+            reasons.append(Evidence("order", "its neighbours correspond", BESIDE * parts["beside"]))
         if parts["place"] < 1:
             reasons.append(Evidence("place", "in another block than its neighbours", -0.2))
         verdict = known.verdict
@@ -220,6 +222,7 @@ class Explainer:
             "name": ("name", "its name fits less", NAME),
             "order": ("order", "out of the listings' order", ORDER),
             "kin": ("order", "not the one in turn among tensors of its shape", KIN),
+            "beside": ("order", "its neighbours do not correspond", BESIDE),
             "votes": ("siblings", "its module's other tensors go elsewhere", VOTES),
             "exact": ("name", "the other has the very same name", EXACT),
             "shape": ("shape", "its shape fits less", 1.0),

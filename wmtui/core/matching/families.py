@@ -6,34 +6,21 @@ are aligned by order-preserving dynamic programming over the likeness of their m
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from wmtui.core.matching.leaves import FREE_LEAVES
+from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
 from wmtui.core.matching.names import Names
-from wmtui.core.matching.order import prefix_sums
+from wmtui.core.matching.tally import Tally, chain
 from wmtui.core.matching.tree import Node, Tree
 from wmtui.core.matching.words import words
 
-Floats = NDArray[np.float64]
-
-_LEAST_LIKENESS = 0.5
-_FUSED_LIKENESS = 0.95
-_LEAST_MASS = 0.97
-_SEVERAL = 9
-_SMALL = 4
-"""Blocks of so few tensors are alike only where they share the largest (a norm alone says nothing)."""
-
-_MOST_CELLS = 3_000_000
 _MOST_ROUNDS = 40
 _LONGEST_REVERSED = 64
 _NAME_SHARE = 0.06
-_FACT_GAIN = 10.0
+_PLACE_SHARE = 0.06
+_LEAST_SINGLE = 3
 _LONGEST_DOUBTFUL = 8
 _MOST_ALIGNMENTS = 20_000
 _MOST_FAMILIES = 64
@@ -41,20 +28,6 @@ _MOST_FAMILIES = 64
 
 _FEW_ALIGNMENTS = 10
 """In a match of very many families, how many pairs of them are still tried at a time."""
-
-
-class Block(NamedTuple):
-    """Two corresponding blocks.
-
-    Attributes:
-        likeness: 0.5 to 1, of what they hold.
-        doubtful: nothing tells whether the family runs this way or in reverse.
-    """
-
-    source: Node
-    target: Node
-    likeness: float
-    doubtful: bool = False
 
 
 class Families:
@@ -65,108 +38,11 @@ class Families:
     """
 
     def __init__(self, source: Tree, target: Tree, names: Names, facts: Sequence[tuple[int, int]] = ()) -> None:
-        self._source = source
-        self._target = target
         self._names = names
+        self._aligner = Aligner(source, target)
         self._facts = sorted(facts)
         self._here: list[tuple[int, int]] = []
-        self._bags: dict[tuple[int, int], Counter[int]] = {}
         self._alignments = 0
-        self._likeness: dict[tuple[int, int], tuple[float, int]] = {}
-
-    # -- likeness of two blocks ------------------------------------------------------------------------------------
-
-    def _sizes(self, side: int, node: Node) -> Counter[int]:
-        found = self._bags.get((side, node.bag))
-        if found is None:
-            tree = (self._source, self._target)[side]
-            found = Counter()
-            for unit in range(node.lo, node.hi):
-                for leaf, row in tree.leaves[unit].items():
-                    if leaf not in FREE_LEAVES and (count := tree.specs[row].numel) > 1:
-                        found[count] += 1
-            self._bags[side, node.bag] = found
-        return found
-
-    def weight(self, side: int, node: Node) -> int:
-        """Number of tensors in a block that count."""
-        return self._sizes(side, node).total()
-
-    def likeness(self, a: Node, b: Node) -> tuple[float, int]:
-        """Dice of the sizes that two blocks hold (raised where totals agree: fused tensors), and the common count."""
-        if a.bag == b.bag:
-            return 1.0, self.weight(0, a)
-        found = self._likeness.get((a.bag, b.bag))
-        if found is None:
-            ours, theirs = self._sizes(0, a), self._sizes(1, b)
-            common = (ours & theirs).total()
-            dice = 2 * common / max(1, ours.total() + theirs.total())
-            mass = min(a.numel, b.numel) / max(a.numel, b.numel, 1)
-            several = min(ours.total(), theirs.total()) >= _SEVERAL
-            if dice > 0.2 and (mass == 1 or (several and mass >= _LEAST_MASS)):
-                dice = max(dice, _FUSED_LIKENESS * mass)
-            if min(ours.total(), theirs.total()) <= _SMALL and max(ours, default=0) != max(theirs, default=0):
-                dice = 0.0
-            found = self._likeness[a.bag, b.bag] = (dice, common)
-        return found
-
-    # -- alignment of two families ---------------------------------------------------------------------------------
-
-    def _fact_cells(self, ours: list[Node], theirs: list[Node]) -> set[tuple[int, int]]:
-        """The pairs of members that the user's pairs speak for."""
-        if not self._here:
-            return set()
-        of_a, of_b = _Members(ours), _Members(theirs)
-        cells = {(of_a.holding(i), of_b.holding(j)) for i, j in self._here}
-        return {(a, b) for a, b in cells if a >= 0 and b >= 0}
-
-    def align(self, ours: list[Node], theirs: list[Node]) -> tuple[list[Block], float]:
-        """The best order-preserving pairs of two families' members, and their gain in tensors."""
-        decided = self._fact_cells(ours, theirs)
-        gain = sum(_FACT_GAIN * ours[a].size for a, _ in decided)
-        straight = len(ours) == len(theirs) and all(a == b for a, b in decided)
-        if straight and all(a.bag == b.bag for a, b in zip(ours, theirs, strict=True)):
-            pairs = [Block(a, b, 1.0) for a, b in zip(ours, theirs, strict=True)]
-            return pairs, float(sum(self.weight(0, a) for a in ours)) + gain
-        if len(ours) * len(theirs) > _MOST_CELLS:
-            return self._align_by_bag(ours, theirs)
-        weights: Floats = np.zeros((len(ours), len(theirs)))
-        quality: Floats = np.zeros((len(ours), len(theirs)))
-        by_bag_a, by_bag_b = _places_by_bag(ours), _places_by_bag(theirs)
-        for places_a in by_bag_a.values():
-            for places_b in by_bag_b.values():
-                likeness, common = self.likeness(ours[places_a[0]], theirs[places_b[0]])
-                if likeness >= _LEAST_LIKENESS:
-                    cells = np.ix_(places_a, places_b)
-                    weights[cells] = min(1.0, likeness / _FUSED_LIKENESS) ** 4 * common
-                    quality[cells] = likeness
-        same_index = np.equal.outer([a.indices[-1] for a in ours], [b.indices[-1] for b in theirs])
-        weights *= 1 + 0.002 * same_index
-        for a, b in decided:
-            own = weights[a, b]
-            weights[a, :] = weights[:, b] = 0.0
-            weights[a, b] = own + _FACT_GAIN * ours[a].size if own else 0.0
-        sums = prefix_sums(weights)
-        i, j = len(ours), len(theirs)
-        pairs = []
-        while i and j:
-            gain = weights[i - 1, j - 1]
-            if gain > 0 and abs(sums[i, j] - sums[i - 1, j - 1] - gain) < 1e-9 * max(1.0, sums[i, j]):
-                i, j = i - 1, j - 1
-                pairs.append(Block(ours[i], theirs[j], float(quality[i, j])))
-            elif sums[i, j] == sums[i - 1, j]:
-                i -= 1
-            else:
-                j -= 1
-        return pairs[::-1], float(sums[-1, -1])
-
-    def _align_by_bag(self, ours: list[Node], theirs: list[Node]) -> tuple[list[Block], float]:
-        """For very long families: the n-th block of a content with the n-th of the same content."""
-        places: defaultdict[int, list[Node]] = defaultdict(list)
-        for node in reversed(theirs):
-            places[node.bag].append(node)
-        pairs = [Block(a, places[a.bag].pop(), 1.0) for a in ours if places.get(a.bag)]
-        return pairs, float(sum(self.weight(0, a) for a, *_ in pairs))
 
     # -- choice of families ----------------------------------------------------------------------------------------
 
@@ -177,13 +53,16 @@ class Families:
         found: list[Block] = []
         used: tuple[set[int], set[int]] = (set(), set())
         above: tuple[set[int], set[int]] = (set(), set())
+        tally = Tally()
         for _ in range(_MOST_ROUNDS):
             ours = _collect(a, used[0], above[0])
             theirs = _collect(b, used[1], above[1])
-            best = self._best(a, b, ours, theirs) if ours and theirs else None
+            best = self._best(a, b, ours, theirs, tally) if ours and theirs else None
             if best is None:
                 break
             found += best
+            for block in best:
+                tally.cast(_top(block.source, a), _top(block.target, b), float(block.source.size))
             for side, scope in ((0, a), (1, b)):
                 for block in best:
                     node = block.target if side else block.source
@@ -192,17 +71,55 @@ class Families:
                     while parent is not None and parent is not scope:
                         above[side].add(id(parent))
                         parent = parent.parent
+        return found + self._singles(_modules(a, used[0], above[0]), _modules(b, used[1], above[1]))
+
+    def _singles(self, ours: list[Node], theirs: list[Node]) -> list[Block]:
+        """Modules outside of families that are alone, on both sides, in holding so many elements in like tensors."""
+        by_numel: tuple[defaultdict[int, list[Node]], ...] = (defaultdict(list), defaultdict(list))
+        for side, nodes in zip(by_numel, (ours, theirs), strict=True):
+            for node in nodes:
+                side[node.numel].append(node)
+        found: list[Block] = []
+        for numel in sorted(by_numel[0], reverse=True):
+            members, others = by_numel[0][numel], by_numel[1][numel]
+            if len(members) != 1 or len(others) != 1:
+                continue
+            node, other = members[0], others[0]
+            inside = any(_holds(block.source, node) or _holds(block.target, other) for block in found)
+            if not inside and (likeness := self._aligner.likeness(node, other)[0]) >= FUSED_LIKENESS:
+                found.append(Block(node, other, likeness))
         return found
 
     def _largest(self, side: int, families: dict[str, list[Node]]) -> dict[str, int]:
         """Number of tensors in each of the largest families."""
-        sizes = {key: sum(self.weight(side, node) for node in nodes) for key, nodes in families.items()}
+        sizes = {key: sum(self._aligner.weight(side, node) for node in nodes) for key, nodes in families.items()}
         if len(sizes) > _MOST_FAMILIES:
             kept = set(sorted(sizes, key=sizes.__getitem__, reverse=True)[:_MOST_FAMILIES])
             sizes = {key: size for key, size in sizes.items() if key in kept}
         return sizes
 
-    def _best(self, a: Node, b: Node, ours: dict[str, list[Node]], theirs: dict[str, list[Node]]) -> list[Block] | None:
+    def _aligned(self, ours: list[Node], theirs: list[Node], bound: float) -> tuple[list[Block], float]:
+        """The best alignment of two families: as they are counted, reversed, or with the outer numbers reversed."""
+        pairs, gain = self._aligner.align(ours, theirs, self._here)
+        if max(len(ours), len(theirs)) > _LONGEST_REVERSED or len(ours) < 2:
+            return pairs, gain
+        if self._here:
+            least = gain + 0.5
+        elif gain < bound - 1e-9 and len(ours) > 2:
+            least = 1.2 * gain
+        else:
+            return pairs, gain
+        turns = [(_turned(ours), theirs), (ours, _turned(theirs)), (ours, theirs[::-1])]
+        for turn in turns:
+            turned, turned_gain = self._aligner.align(*turn, self._here)
+            if turned_gain > least:
+                pairs, gain = turned, turned_gain
+                least = max(least, gain + 0.5)
+        return pairs, gain
+
+    def _best(
+        self, a: Node, b: Node, ours: dict[str, list[Node]], theirs: dict[str, list[Node]], tally: Tally
+    ) -> list[Block] | None:
         bounds = []
         sizes_a, sizes_b = self._largest(0, ours), self._largest(1, theirs)
         for key_a, size_a in sizes_a.items():
@@ -216,22 +133,15 @@ class Families:
             del bounds[_FEW_ALIGNMENTS:]
         for bound, depth, key_a, key_b in bounds:
             self._alignments += 1
-            if best is not None and not self._here and bound * 1.01 < best[0]:
+            if best is not None and not self._here and bound * (1.01 + _PLACE_SHARE) < best[0]:
                 break
             nodes_a, nodes_b = ours[key_a], theirs[key_b]
-            pairs, gain = self.align(nodes_a, nodes_b)
-            if gain < bound - 1e-9 and 2 < len(nodes_a) <= _LONGEST_REVERSED and len(nodes_b) <= _LONGEST_REVERSED:
-                turned, turned_gain = self.align(nodes_a, nodes_b[::-1])
-                if turned_gain > 1.2 * gain:
-                    pairs, gain = turned, turned_gain
-            elif self._here and 1 < len(nodes_a) <= _LONGEST_REVERSED and len(nodes_b) <= _LONGEST_REVERSED:
-                turned, turned_gain = self.align(nodes_a, nodes_b[::-1])
-                if turned_gain > gain + 0.5:
-                    pairs, gain = turned, turned_gain
+            pairs, gain = self._aligned(nodes_a, nodes_b, bound)
             if not pairs:
                 continue
             name = self._names.similarity(self._names.of(nodes_a[0], a), self._names.of(nodes_b[0], b))
             score = gain * (1 - _NAME_SHARE + _NAME_SHARE * name) * (1 + 0.004 * depth)
+            score *= 1 + _PLACE_SHARE * _agreement(a, b, pairs, tally)
             if best is None or score > best[0] + 1e-9:
                 best, chosen = (score, pairs), (nodes_a, nodes_b)
         if best is None or best[0] <= 0 or chosen is None:
@@ -239,6 +149,26 @@ class Families:
         if not self._here and _direction_unknown(chosen[0], chosen[1], best[1]):
             return [block._replace(doubtful=True) for block in best[1]]
         return best[1]
+
+
+def _turned(nodes: list[Node]) -> list[Node]:
+    """Members of a nested family with the outer numbers counted down (``up.3.block.0`` comes first)."""
+    return sorted(nodes, key=lambda node: (-node.indices[0], node.indices[1:])) if len(nodes[0].indices) > 1 else nodes
+
+
+def _agreement(a: Node, b: Node, pairs: Sequence[Block], tally: Tally) -> float:
+    """How far blocks paired before stand in the same two of the scopes' own modules, 0 to 1."""
+    total = 0.0
+    for block in pairs:
+        first, second = _top(block.source, a), _top(block.target, b)
+        if first and second:
+            total += tally.share(first[0], second[0]) or 0.0
+    return total / len(pairs)
+
+
+def _top(node: Node, scope: Node) -> list[int]:
+    """The id of the scope's own module that holds a node, unless it is the node itself."""
+    return chain(node, scope)[1:-1][-1:]
 
 
 def _direction_unknown(ours: list[Node], theirs: list[Node], pairs: list[Block]) -> bool:
@@ -265,25 +195,22 @@ def _list_words(node: Node) -> set[str]:
     return {*words(node.parent.stem), *(words(above.stem) if above is not None else ())}
 
 
-class _Members:
-    """Finds the member of a family that holds a unit."""
-
-    def __init__(self, nodes: list[Node]) -> None:
-        self._order = sorted(range(len(nodes)), key=lambda k: nodes[k].lo)
-        self._starts = [nodes[k].lo for k in self._order]
-        self._ends = [nodes[k].hi for k in self._order]
-
-    def holding(self, unit: int) -> int:
-        """Place of the member in the family, -1 where none holds the unit."""
-        place = bisect_right(self._starts, unit) - 1
-        return self._order[place] if place >= 0 and unit < self._ends[place] else -1
+def _holds(outer: Node, inner: Node) -> bool:
+    return outer.lo <= inner.lo and inner.hi <= outer.hi
 
 
-def _places_by_bag(nodes: list[Node]) -> dict[int, list[int]]:
-    places: defaultdict[int, list[int]] = defaultdict(list)
-    for place, node in enumerate(nodes):
-        places[node.bag].append(place)
-    return places
+def _modules(scope: Node, used: set[int], above: set[int]) -> list[Node]:
+    """Modules of some units in a scope that hold no block and lie in none; of modules in modules the innermost."""
+    found: list[Node] = []
+    stack = list(scope.children.values())
+    while stack:
+        node = stack.pop()
+        if id(node) in used or node.size < _LEAST_SINGLE:
+            continue
+        stack.extend(node.children.values())
+        if id(node) not in above and not any(child.size == node.size for child in node.children.values()):
+            found.append(node)
+    return found
 
 
 def _collect(scope: Node, used: set[int], above: set[int]) -> dict[str, list[Node]]:

@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from wmtui.core.matching.state import State
-from wmtui.core.matching.support import Scope
+from wmtui.core.matching.support import Kind, Scope, UnitFusion
 from wmtui.core.matching.tree import Node, Tree
 from wmtui.core.matching.vocabulary import FUSED_SETS, WEAK_WORDS
 from wmtui.core.matching.words import words
 
 Shape = tuple[int, ...]
-Kind = Literal["merge", "split"]
 Floats = NDArray[np.float64]
 
 _LEAST_STACK = 0.45
@@ -33,26 +32,6 @@ _MOST_WHOLES = 400
 _MOST_TRIED = 8
 MOST_UNITS = 250
 """Scopes with more open units than this are searched for stacked lists only."""
-
-
-class UnitFusion(NamedTuple):
-    """A fusion of units: ``parts`` of one side, ``whole`` of the other.
-
-    Attributes:
-        kind: ``merge`` where the parts are sources.
-        dim: dimension along which the parts lie, -1 for a new leading one.
-    """
-
-    kind: Kind
-    parts: tuple[int, ...]
-    whole: int
-    dim: int
-
-    def sources(self) -> tuple[int, ...]:
-        return self.parts if self.kind == "merge" else (self.whole,)
-
-    def targets(self) -> tuple[int, ...]:
-        return (self.whole,) if self.kind == "merge" else self.parts
 
 
 class Found(NamedTuple):
@@ -70,8 +49,14 @@ class _Side(NamedTuple):
 
 
 def fused_dim(parts: Sequence[Shape], whole: Shape) -> int | None:
-    """The dimension (0 or 1) along which the parts, transposed if need be, add up to the whole."""
+    """The dimension (0 or 1) along which the parts, transposed if need be, add up to the whole.
+
+    Parts of one dimension more (heads kept apart) are taken with two neighbouring dimensions made one.
+    """
     rank = len(whole)
+    if all(len(part) == rank + 1 for part in parts):
+        flat = ([(*p[:k], p[k] * p[k + 1], *p[k + 2 :]) for p in parts] for k in range(rank))
+        return next((dim for some in flat if (dim := fused_dim(some, whole)) is not None), None)
     if any(len(part) != rank for part in parts):
         return None
     for dim in range(min(rank, 2)):
@@ -282,7 +267,7 @@ def _subsets(tree: Tree, group: list[int], shape: Shape) -> Iterator[tuple[tuple
     able = [
         unit
         for unit in group
-        if len(tree.shapes[unit]) == len(shape)
+        if len(tree.shapes[unit]) - len(shape) in (0, 1)
         and any(d in shape for d in tree.shapes[unit][:2])
         and tree.shapes[unit] != shape
     ]

@@ -31,6 +31,7 @@ _PAIRED = {
     "offset": ("scale", "bias"),
 }
 SUFFIXES = (("_weight", "weight"), ("_bias", "bias"), ("_kernel", "weight"))
+PREFIXES = (("weight_", "bias_"), ("kernel_", "bias_"), ("W_", "b_"), ("w_", "b_"), ("W", "b"), ("w", "b"))
 COMPOUND_LEAVES = (
     "running_mean",
     "running_var",
@@ -41,6 +42,9 @@ COMPOUND_LEAVES = (
     "weight_v",
 )
 _STATISTICS = {"mean": "running_mean", "var": "running_var"}
+
+MAGNITUDE = "weight_g"
+"""With weight norm, the lengths of the rows of ``weight_v``; together they make the weight."""
 
 MAIN_LEAVES: tuple[str, ...] = ("weight", "bias", "running_mean")
 """A unit's shape and size are those of the first of these that it has."""

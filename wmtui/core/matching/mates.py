@@ -43,7 +43,9 @@ def mates(tree: Tree, first: bool) -> list[int]:
             continue
         mate = _in_module(tree, unit, node.parent)
         if mate < 0:
-            mate = _of_number(tree, unit, node.parent, first) if _lost(tree) else beside.get(unit, -1)
+            mate = _of_number(tree, unit, node.parent, first)
+        if mate < 0:
+            mate = beside.get(unit, -1)
         found[unit] = mate
     return found
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from wmtui.core.matching.tree import Node, Tree
 from wmtui.core.matching.vocabulary import BINDING
@@ -18,6 +19,9 @@ _RANK_WEIGHT = 0.8
 _CONTEXT_WEIGHT = 0.3
 _RANK_RARITY = 0.6
 _MOST_WORDS = 16
+_STRANGE = 0.3
+_BOND = 0.5
+_ONE_SIDED = 0.3
 _PLAIN = frozenset({"norm", "layer", "fc", "conv", "proj"})
 
 
@@ -33,7 +37,6 @@ class Names:
         self._of_node: dict[tuple[int, int], int] = {}
         self._known: dict[tuple[int, int], float] = {}
         self._rarity = _rarity(source, target)
-        self.learned: dict[tuple[str, str], float] = {}
 
     def of(self, node: Node, root: Node) -> int:
         """Number of the phrase of a node's path, relative to ``root``."""
@@ -58,20 +61,21 @@ class Names:
             found = self._known[a, b] = self._overlap(self.phrases[a], self.phrases[b], None)
         return found
 
-    def contrasted(self, a: int, b: int, weights: Mapping[str, float]) -> float:
-        """The same with the words' weights given (see :func:`contrast`), 1 where a word is not among them."""
-        return self._overlap(self.phrases[a], self.phrases[b], weights)
+    def contrasted(self, a: int, b: int, among: Contrast) -> float:
+        """The same as competitors see it: words weighed by how few of them have each."""
+        return self._overlap(self.phrases[a], self.phrases[b], among)
 
-    def _overlap(self, ours: Phrase, theirs: Phrase, weights: Mapping[str, float] | None) -> float:
+    def _overlap(self, ours: Phrase, theirs: Phrase, among: Contrast | None) -> float:
         total = hit = 0.0
         for here, there in ((ours, theirs), (theirs, ours)):
             for word, depth in here:
-                weight = depth * (self.rarity(word) if weights is None else weights.get(word, 1.0))
+                weight = depth * (self.rarity(word) if among is None else among.weights.get(word, 1.0))
+                strange = among is not None and word in among.strangers
                 best = 0.0
                 for other, other_depth in there:
                     value = alike(word, other)
-                    if self.learned and value < 0.9:
-                        value = max(value, self.learned.get((word, other) if here is ours else (other, word), 0.0))
+                    if strange and among is not None and other in among.strangers:
+                        value = max(value, _BOND)
                     if value:
                         value *= min(1.0, 0.5 + 0.5 * other_depth / depth)
                         best = max(best, value)
@@ -80,17 +84,44 @@ class Names:
         return hit / total if total else 0.0
 
 
-def contrast(ours: Sequence[Phrase], theirs: Sequence[Phrase]) -> dict[str, float]:
-    """Weights of words among competitors: what all of them have says nothing, what few have says much."""
+class Contrast(NamedTuple):
+    """What words say among competitors.
+
+    Attributes:
+        weights: word -> weight, 0.02 to 1: what all have says nothing, what few have says much.
+        strangers: words that tell competitors apart, but have no counterpart on the other side. Where both sides have
+            such, they probably mean the same (``k_img``, ``add_k``); where one side has, its others are the unnamed.
+    """
+
+    weights: dict[str, float]
+    strangers: frozenset[str]
+
+
+def contrast(ours: Sequence[Phrase], theirs: Sequence[Phrase]) -> Contrast:
+    """Weights of words among competitors, and their strangers."""
     share: dict[str, float] = {}
+    sides: list[set[str]] = []
     for phrases in (ours, theirs):
         counts: Counter[str] = Counter()
         for phrase in phrases:
             counts.update({word for word, _ in phrase})
+        sides.append(set(counts))
         for word, count in counts.items():
             part = count / len(phrases) if len(phrases) > 1 else 0.0
             share[word] = max(share.get(word, 0.0), part)
-    return {word: max(0.02, 1.0 - part) * (0.6 if word[0] == "#" else 1.0) for word, part in share.items()}
+    weights = {word: max(0.02, 1.0 - part) * (0.6 if word[0] == "#" else 1.0) for word, part in share.items()}
+    strange = [
+        {
+            word
+            for word in own - other
+            if word[0] != "#" and share[word] < 1 and max((alike(word, b) for b in other), default=0.0) < _STRANGE
+        }
+        for own, other in (sides, sides[::-1])
+    ]
+    if not (strange[0] and strange[1]):
+        for word in strange[0] | strange[1]:
+            weights[word] *= _ONE_SIDED
+    return Contrast(weights, frozenset(strange[0] | strange[1]))
 
 
 def _phrase(node: Node, root: Node) -> Phrase:

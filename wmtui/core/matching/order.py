@@ -25,6 +25,23 @@ def prefix_sums(weights: Floats) -> Floats:
     return sums
 
 
+def best_alignment(weights: Floats) -> list[tuple[int, int]]:
+    """Cells of the best order-preserving alignment; of several the one that comes last."""
+    sums = prefix_sums(weights)
+    i, j = weights.shape
+    cells = []
+    while i and j:
+        gain, total = float(weights[i - 1, j - 1]), float(sums[i, j])
+        if gain > 0 and abs(total - sums[i - 1, j - 1] - gain) < 1e-9 * max(1.0, total):
+            i, j = i - 1, j - 1
+            cells.append((i, j))
+        elif total == sums[i - 1, j]:
+            i -= 1
+        else:
+            j -= 1
+    return cells[::-1]
+
+
 def closeness(weights: Floats) -> Floats:
     """For each cell exp(-loss / 0.35), with the loss of forcing it into the best order-preserving alignment; 0 to 1."""
     before = prefix_sums(weights)

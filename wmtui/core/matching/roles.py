@@ -67,6 +67,7 @@ class Roles:
         self._own: dict[tuple[Family, str], dict[str, float]] = {}
         self._margins: dict[tuple[Family, str, str], float] = {}
         self._targets: set[tuple[Family, str]] = set()
+        self._at_home: dict[tuple[Family, str], tuple[str, float]] = {}
         self._abroad: defaultdict[str, list[tuple[Family, str, float]]] = defaultdict(list)
 
     def has_source(self, family: Family, path: str) -> bool:
@@ -82,7 +83,9 @@ class Roles:
         return self._margins.get((family, a, b), 0.0)
 
     def targets_of(self, family: Family, path: str, inside: bool) -> dict[str, float]:
-        """Target roles and their evidence for a source role; other families' decisions count less.
+        """Target roles and their evidence for a source role.
+
+        Other families' decisions count less, and the less the surer the family is of another one.
 
         Args:
             inside: whether the scope is a block, not the whole listing.
@@ -92,9 +95,11 @@ class Roles:
         if not abroad:
             return own or {}
         found = dict(own or {})
+        at_home, sure = self._at_home.get((family, path), ("", 0.0))
         for other, target, value in abroad:
             if other != family:
-                found[target] = max(found.get(target, 0.0), _TRANSFER * value)
+                share = _TRANSFER * (1.0 if target == at_home else max(0.0, 1.0 - sure))
+                found[target] = max(found.get(target, 0.0), share * value)
         return found
 
     def learn(self, records: Sequence[Record]) -> None:
@@ -128,6 +133,7 @@ class Roles:
                 DECIDED if _DECIDED_MARGIN < margin * instances[a] < 1e17 else min(1.0, max(0.0, margin) / _FULL_MARGIN)
             )
             self._abroad[a].append((family, b, value))
+            self._at_home[family, a] = (b, value)
             if len(members) >= 2:
                 self._own[family, a] = {b: value}
                 self._targets.add((family, b))

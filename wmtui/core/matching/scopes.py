@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from wmtui.core.matching.confidence import clip, confidence
 from wmtui.core.matching.crowds import MOST_CELLS, divide, pair_crowd
 from wmtui.core.matching.families import Families
-from wmtui.core.matching.fusions import MOST_UNITS, UnitFusion, find_fused, find_stacked
+from wmtui.core.matching.fusions import MOST_UNITS, find_fused, find_stacked
 from wmtui.core.matching.roles import Record, Roles, margins
 from wmtui.core.matching.solution import Choice, Solution, UnitPair, Verdict, moved
 from wmtui.core.matching.state import State
-from wmtui.core.matching.support import Scope, Support, assign
+from wmtui.core.matching.support import Scope, Support, UnitFusion, assign
 from wmtui.core.matching.tree import Node
 from wmtui.core.matching.weighing import weigh
 from wmtui.core.proposal import Transform
@@ -145,6 +145,7 @@ class Solver:
                     gone_a.update(fusion.sources())
                     gone_b.update(fusion.targets())
         solution.fusions += [moved(fusion, -a.lo, -b.lo) for fusion in fusions]
+        scope.fusions = fusions
         problems, crowds = divide(state, *self._common(scope, gone_a, gone_b))
         for rows, columns in problems:
             state.check()
@@ -280,6 +281,7 @@ class Solver:
             min(1.0, float(plain)),
             float(support.fit[i, j]),
             order,
+            float(support.beside_trust * support.beside[i, j]),
             float(support.contrasted[i, j]),
             support.trust,
             votes,
@@ -307,6 +309,7 @@ class Solver:
             support.order * support.trust,
             support.kin * support.kin_trust,
             support.votes,
+            support.beside * support.beside_trust,
             support.role,
             support.exact,
         )

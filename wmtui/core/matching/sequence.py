@@ -73,19 +73,20 @@ def stage(name: str) -> float:
     return (min(places) if places[0] <= STAGES["cls"] else places[0]) + (0.3 if found[-1] == "norm" else 0.0)
 
 
-def canonical_position(child: Node, parent: Node) -> tuple[float, float, str]:
-    """Sorting key that puts a module's children into the order that they usually run in."""
+def canonical_position(child: Node, parent: Node) -> tuple[float, float, int, str]:
+    """Sorting key that puts a module's children into the order that they usually run in; short names first."""
+    size = len(words(child.stem))
     base = stage(child.stem)
     if child.index is None:
         if base == _BARE_NORM and any(_is_list(sibling) for sibling in parent.children.values()):
             base = STAGES["final"]
-        return (base, 0.0, child.token)
+        return (base, 0.0, size, child.token)
     numbered = {sibling.stem for sibling in parent.children.values() if sibling.index is not None}
     if len(numbered) > 1 and child.stem and len(parent.children) <= _MOST_INTERLEAVED:
         together = min(stage(stem) for stem in numbered if stem)
         if base - together < 12:
-            return (together, child.index + (base - together) / 100, child.token)
-    return (base, float(child.index), child.token)
+            return (together, child.index + (base - together) / 100, size, child.token)
+    return (base, float(child.index), size, child.token)
 
 
 def _is_list(node: Node) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from math import prod
 from typing import NamedTuple, TypeVar
 
 from rapidfuzz import fuzz
 
-from wmtui.core.matching.leaves import FREE_LEAVES, is_float
+from wmtui.core.matching.leaves import FREE_LEAVES, MAGNITUDE, is_float
 from wmtui.core.matching.tree import Tree
 from wmtui.core.matching.words import words
 from wmtui.core.proposal import Transform
@@ -30,12 +31,15 @@ class Fit(NamedTuple):
     Attributes:
         factor: 0 (cannot be) to 1.
         transform: of the unit's main tensor.
-        leaves: leaf classes that pair, as (source leaf, target leaf); the main ones first.
+        leaves: leaf classes that pair, as (source leaf, target leaf); the main ones first, unless ``normed``.
+        normed: one side keeps its weight as magnitude and direction (weight norm), so that the weights are not one to
+            one.
     """
 
     factor: float
     transform: Transform
     leaves: tuple[tuple[str, str], ...]
+    normed: bool = False
 
 
 NO_FIT = Fit(0.0, Transform.NONE, ())
@@ -157,12 +161,13 @@ class Shapes:
             return NO_FIT
         if main_a != main_b:
             factor *= 0.15
-        pairs = [(main_a, main_b)]
-        open_a = [leaf for leaf in ours if leaf != main_a]
-        open_b = [leaf for leaf in theirs if leaf != main_b]
+        normed = main_a == main_b == "weight" and (MAGNITUDE in ours) != (MAGNITUDE in theirs)
+        pairs = [] if normed else [(main_a, main_b)]
+        open_a = [leaf for leaf in ours if leaf != main_a and not (normed and leaf == MAGNITUDE)]
+        open_b = [leaf for leaf in theirs if leaf != main_b and not (normed and leaf == MAGNITUDE)]
         for leaf in [leaf for leaf in open_a if leaf in open_b]:
             a, b = source.specs[ours[leaf]].shape, target.specs[theirs[leaf]].shape
-            if a != b and not (self.allow_transforms and squeezed(a) == squeezed(b)):
+            if a != b and not (self.allow_transforms and (squeezed(a) == squeezed(b) or _flattened(a, b))):
                 return NO_FIT
             pairs.append((leaf, leaf))
             open_a.remove(leaf)
@@ -184,7 +189,12 @@ class Shapes:
                 factor *= 0.95
         for leaf in (*open_a, *open_b):
             factor *= 0.97 if leaf in FREE_LEAVES else 0.9 if leaf[:2] == "x:" else 0.7
-        return Fit(factor, transform, tuple(pairs))
+        return Fit(factor, transform, tuple(pairs), normed)
+
+
+def _flattened(a: Shape, b: Shape) -> bool:
+    """Whether one shape is the other with all its dimensions made one (heads of a bias)."""
+    return 1 in (len(a), len(b)) and prod(a) == prod(b)
 
 
 def _is_square(shape: Shape) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from wmtui.core.matching.fusions import UnitFusion
+from wmtui.core.matching.support import UnitFusion
 from wmtui.core.proposal import Transform
 
-PARTS = ("shape", "place", "name", "contrast", "order", "kin", "votes", "role", "exact")
+PARTS = ("shape", "place", "name", "contrast", "order", "kin", "votes", "beside", "role", "exact")
 """Kinds of evidence that a choice keeps, in this order."""
 
 

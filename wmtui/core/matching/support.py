@@ -1,24 +1,48 @@
 """The support of every possible pair inside one scope, from all kinds of evidence, each kept apart for explanations.
 
-``W = C · X · (base + name · N + trust · (order · A + kin · K) + votes · V + role · R + exact · E)``
+``W = C · X · (base + name · N + trust · (order · A + kin · K) + votes · V + beside · B + role · R + exact · E)``
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from wmtui.core.matching.families import Block
+from wmtui.core.matching.alignment import Block
 from wmtui.core.matching.tree import Node
 from wmtui.core.proposal import Transform
 
 Floats = NDArray[np.float64]
 
-BASE, NAME, ORDER, KIN, VOTES, ROLE, EXACT = 0.10, 0.34, 0.16, 0.10, 0.16, 0.20, 0.12
-"""Weights of the kinds of evidence; N, A, K, V, E lie in 0..1, R in 0..1 (3 where the user decided the role)."""
+BASE, NAME, ORDER, KIN, VOTES, BESIDE, ROLE, EXACT = 0.10, 0.34, 0.16, 0.10, 0.16, 0.16, 0.20, 0.12
+"""Weights of the kinds of evidence; N, A, K, V, B, E lie in 0..1, R in 0..1 (3 where the user decided the role)."""
+
+
+Kind = Literal["merge", "split"]
+
+
+class UnitFusion(NamedTuple):
+    """A fusion of units: ``parts`` of one side, ``whole`` of the other.
+
+    Attributes:
+        kind: ``merge`` where the parts are sources.
+        dim: dimension along which the parts lie, -1 for a new leading one.
+    """
+
+    kind: Kind
+    parts: tuple[int, ...]
+    whole: int
+    dim: int
+
+    def sources(self) -> tuple[int, ...]:
+        return self.parts if self.kind == "merge" else (self.whole,)
+
+    def targets(self) -> tuple[int, ...]:
+        return (self.whole,) if self.kind == "merge" else self.parts
 
 
 @dataclass(slots=True)
@@ -27,6 +51,7 @@ class Scope:
 
     Attributes:
         units_a, units_b: open units, in depth-first order.
+        fusions: fused units that were found in it.
         from_a, from_b: unit -> number of the block that it was left over in, for units from inside blocks.
     """
 
@@ -35,6 +60,7 @@ class Scope:
     blocks: list[Block]
     units_a: list[int]
     units_b: list[int]
+    fusions: list[UnitFusion] = field(default_factory=list)
     from_a: dict[int, int] = field(default_factory=dict)
     from_b: dict[int, int] = field(default_factory=dict)
 
@@ -47,8 +73,9 @@ class Support:
         total: the support W; 0 where a pair cannot be.
         fit, place: shape factor C, and X for units of blocks that do not correspond.
         name, raw_name, contrasted: N, and two of its parts.
-        order, kin, votes, role, exact: A, K, V, R, E.
-        trust, kin_trust: how far the listings' order can be relied on, 0 to 1, at all and among tensors of one size.
+        order, kin, votes, beside, role, exact: A, K, V, B, R, E.
+        trust, kin_trust, beside_trust: how far the listings' order can be relied on, 0 to 1: at all, among tensors of
+            one size, and of neighbours.
         taken: pairs across blocks whose role has another partner.
     """
 
@@ -63,10 +90,12 @@ class Support:
     order: Floats
     kin: Floats
     votes: Floats
+    beside: Floats
     role: Floats
     exact: Floats
     trust: float = 0.0
     kin_trust: float = 0.0
+    beside_trust: float = 0.0
     taken_a: set[int] = field(default_factory=set)
     taken_b: set[int] = field(default_factory=set)
     transforms: dict[tuple[int, int], Transform] = field(default_factory=dict)
@@ -76,7 +105,8 @@ class Support:
         scale = self.fit * self.place
         rest = self.total - scale * ROLE * self.role
         if not order:
-            rest = rest - scale * (ORDER * self.trust * self.order + KIN * self.kin_trust * self.kin)
+            order_kinds = ORDER * self.trust * self.order + KIN * self.kin_trust * self.kin
+            rest = rest - scale * (order_kinds + BESIDE * self.beside_trust * self.beside)
         result: Floats = rest + (scale * ROLE * self.role if role else 0.0)
         return result
 

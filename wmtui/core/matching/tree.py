@@ -9,7 +9,6 @@ from math import prod
 
 from wmtui.core.listing import TensorSpec
 from wmtui.core.matching.leaves import (
-    COMPOUND_LEAVES,
     FREE_LEAVES,
     MAIN_LEAVES,
     SUFFIXES,
@@ -17,17 +16,10 @@ from wmtui.core.matching.leaves import (
     is_float,
     leaf_class,
 )
+from wmtui.core.matching.segments import Segments
 from wmtui.core.matching.sequence import canonical_position, keys_sorted, looks_sorted
-from wmtui.core.wrappers import WRAPPERS
 
-_WEIGHT_NORM = {
-    ".parametrizations.weight.original0": "weight_g",
-    ".parametrizations.weight.original1": "weight_v",
-}
-_INDEX = re.compile(r"^(.*?)([0-9]+)$", re.DOTALL)
 _LETTERED = re.compile(r"^(.*?[^0-9])([0-9]{1,3})([a-z])$", re.DOTALL)
-_INNER_INDEX = re.compile(r"(?<=[0-9])_(?=.)")
-_LONE_INDEX = re.compile(r"_[0-9]+_")
 _MASK = (1 << 61) - 1
 
 
@@ -87,16 +79,6 @@ class Node:
         return self.hi - self.lo
 
 
-def separator_of(keys: Sequence[str]) -> str:
-    """The character that parts the segments of most keys: a dot, a slash, or else an underscore."""
-    half = len(keys) / 2
-    for separator in "./":
-        if sum(separator in key for key in keys) >= half:
-            slashes = separator == "." and sum("/" in key for key in keys) >= half
-            return "/" if slashes else separator
-    return "_"
-
-
 class Tree:
     """The tree of one listing.
 
@@ -117,74 +99,27 @@ class Tree:
     ) -> None:
         self.specs = specs
         self.marks = marks or {}
-        keys = [spec.key for spec in specs]
-        self.separator = separator_of(keys) if keys else "."
-        self._endings = tuple(end for end in (":0",) if keys and sum(k.endswith(end) for k in keys) * 2 > len(keys))
-        self._segments: dict[str, tuple[str, ...]] = {}
-        self._tokens: dict[str, tuple[str, int | None]] = {}
-        paths = [self._split(key) for key in keys]
-        self._by_underscore = self._underscores_part(paths)
+        self._segments = Segments([spec.key for spec in specs])
         self.root = Node("", None, "", None)
-        if not self._grow(paths, strip=True):
-            self._segments.clear()
+        if not self._grow(strip=True):
             self.root = Node("", None, "", None)
-            self._grow(paths, strip=False)
-        if self.separator == "_" or self._by_underscore:
+            self._grow(strip=False)
+        if self._segments.flat:
             _join_chains(self.root)
         self.sorted = keys_sorted(specs) or looks_sorted(self.root)
         self.by_order = by_order
         self._arrange()
         self._number()
 
-    # -- parsing ---------------------------------------------------------------------------------------------------
-
-    def _split(self, key: str) -> tuple[str, str]:
-        """Parent path and leaf of a key, parametrised weights under their old names."""
-        for end in self._endings:
-            key = key.removesuffix(end)
-        if "parametrizations" in key:
-            for long, short in _WEIGHT_NORM.items():
-                key = key.replace(long.replace(".", self.separator), self.separator + short)
-        if self.separator == "_":
-            for leaf in COMPOUND_LEAVES:
-                if key.endswith(f"_{leaf}"):
-                    return key[: -len(leaf) - 1], leaf
-        parent, _, leaf = key.rpartition(self.separator)
-        return parent, leaf
-
-    def _underscores_part(self, paths: list[tuple[str, str]]) -> bool:
-        """Whether single segments hold whole paths (``lora_unet_down_blocks_0_attn``)."""
-        if self.separator == "_" or not paths:
-            return False
-        flat = sum(bool(_LONE_INDEX.search(p)) and p.count(self.separator) <= 1 and p.count("_") >= 3 for p, _ in paths)
-        return flat * 2 > len(paths)
-
-    def _expand(self, segment: str, strip: bool) -> tuple[str, ...]:
-        """The tree's segments for one segment of a key: wrappers vanish, inner numbers end a segment."""
-        found = self._segments.get(segment)
-        if found is None:
-            if strip and segment in WRAPPERS:
-                found = ()
-            elif self._by_underscore:
-                found = tuple(part for part in segment.split("_") if part)
-            else:
-                found = tuple(_INNER_INDEX.split(segment))
-            self._segments[segment] = found
-        return found
-
     def _child(self, node: Node, token: str) -> Node:
         child = node.children.get(token)
         if child is None:
-            parts = self._tokens.get(token)
-            if parts is None:
-                match = _INDEX.match(token)
-                parts = (match.group(1), int(match.group(2)[-15:])) if match else (token, None)
-                self._tokens[token] = parts
-            child = node.children[token] = Node(token, node, *parts)
+            child = node.children[token] = Node(token, node, *self._segments.number(token))
         return child
 
-    def _grow(self, paths: list[tuple[str, str]], strip: bool) -> bool:
+    def _grow(self, strip: bool) -> bool:
         """Hang every tensor into the tree; False where two tensors fall on one place."""
+        paths, separator, named = self._segments.paths, self._segments.separator, self._segments.named
         beside: defaultdict[str, set[str]] = defaultdict(set)
         for parent, leaf in paths:
             if leaf in TELLING:
@@ -195,11 +130,11 @@ class Tree:
             node = self._node_at(parent, nodes, strip)
             kind = leaf_class(leaf, beside.get(parent, set()), bool(node.children))
             if kind is None:
-                own, kind = leaf, "weight"
+                own, kind = named.get((parent, leaf), (leaf, "weight"))
                 for suffix, suffix_kind in SUFFIXES:
                     stem = leaf.removesuffix(suffix)
                     if stem and stem != leaf and (suffix_kind != "bias" or len(self.specs[row].shape) == 1):
-                        if (f"{parent}{self.separator}{stem}" if parent else stem) not in modules:
+                        if (f"{parent}{separator}{stem}" if parent else stem) not in modules:
                             own, kind = stem, suffix_kind
                         break
                 node = self._child(node, own)
@@ -215,11 +150,11 @@ class Tree:
     def _node_at(self, path: str, nodes: dict[str, Node], strip: bool) -> Node:
         missing: list[tuple[str, str]] = []
         while (node := nodes.get(path)) is None:
-            above, _, segment = path.rpartition(self.separator)
+            above, _, segment = path.rpartition(self._segments.separator)
             missing.append((path, segment))
             path = above
         for whole, segment in reversed(missing):
-            for token in self._expand(segment, strip):
+            for token in self._segments.expand(segment, strip):
                 node = self._child(node, token)
             nodes[whole] = node
         return node

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
 from wmtui.core.matching.state import State
-from wmtui.core.matching.support import VOTES, Floats, Scope, Support, assign
-from wmtui.core.matching.tree import Node
+from wmtui.core.matching.support import BESIDE, VOTES, Floats, Scope, Support, assign
+from wmtui.core.matching.tally import Tally, alone, chain
+from wmtui.core.matching.tree import Node, Tree
 
 _VOTING_BLOCKS = 400
+_VOTING_PARTS = 4
 _FACT_SUPPORT = 1000.0
 _NEAR_SIZE = 3
 _VOTES_NEAR = 0.25
@@ -20,7 +22,9 @@ _VOTES_NEAR = 0.25
 _MATE_SHARE = 0.7
 """What the convolutions of two norms count against all other votes for the norms."""
 
-_HIGHEST = 10
+_UNKNOWN = 0.5
+_RUN = 0.25
+_SORTED_NEIGHBOURS = 0.25
 
 
 def apply_facts(state: State, support: Support) -> None:
@@ -40,17 +44,6 @@ def apply_facts(state: State, support: Support) -> None:
             support.total[i, partner] = _FACT_SUPPORT
 
 
-def _containers(node: Node, scope: Node) -> list[int]:
-    found: list[int] = []
-    at = node.parent
-    while at is not None and len(found) < _HIGHEST:
-        found.append(id(at))
-        if at is scope:
-            break
-        at = at.parent
-    return found or [id(scope)]
-
-
 def _is_pair(node: Node, scope: Node) -> bool:
     """Whether a unit's module holds just it and one or two others (a convolution and its norm)."""
     return node.parent is not None and node.parent is not scope and 2 <= node.parent.size <= _NEAR_SIZE
@@ -67,63 +60,112 @@ def _mate_cells(
     return {(i, j): (mates_a[i], mates_b[j]) for i, j in cells if mates_a[i] >= 0 and mates_b[j] >= 0}
 
 
+def _beside(node: Node, scope: Node) -> tuple[Node | None, Node | None]:
+    """The modules before and behind a node in the module that holds it."""
+    if node is scope or node.parent is None:
+        return None, None
+    siblings = list(node.parent.children.values())
+    place = next(k for k, sibling in enumerate(siblings) if sibling is node)
+    return (
+        siblings[place - 1] if place else None,
+        siblings[place + 1] if place + 1 < len(siblings) else None,
+    )
+
+
+def _in_run(tree: Tree, node: Node) -> bool:
+    """Whether a norm is declared beside other norms, so that its neighbours say nothing of where it is used."""
+    beside = (node, *_beside(node, tree.root))
+    return sum(other is not None and other.size == 1 and len(tree.shapes[other.lo]) == 1 for other in beside) > 1
+
+
+Sides = tuple[Node | None, Node | None]
+
+
+def _shares(tally: Tally, ours: Sequence[Sides], theirs: Sequence[Sides], cells: Sequence[tuple[int, int]]) -> Floats:
+    """How far the modules before (0) and behind (1) two units correspond, shape (2, m, n); two ends agree by half."""
+    found: Floats = np.zeros((2, len(ours), len(theirs)))
+    for i, j in cells:
+        for side in (0, 1):
+            a, b = ours[i][side], theirs[j][side]
+            if a is not None and b is not None:
+                share = tally.share(id(a), id(b))
+                found[side, i, j] = _UNKNOWN if share is None else share
+            elif a is b:
+                found[side, i, j] = _UNKNOWN
+    return found
+
+
+def _neighbours(shares: Floats) -> Floats:
+    """Both neighbours together, shape (m, n); the side that corresponds for more of the units counts more.
+
+    Where networks norm what comes out of a module, each norm is declared behind its module in both listings, whatever
+    the order of the modules.
+    """
+    best = shares.max(axis=2, initial=0.0).sum(axis=1) ** 3
+    result: Floats = np.tensordot(best / max(1e-9, float(best.sum())), shares, 1)
+    return result
+
+
 def vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floats, rounds: int) -> None:
-    """Modules that hold other matched pairs draw the pairs of their own tensors: Dice of common votes, own vote out."""
-    above_a = [_containers(state.source.nodes[unit], scope.a) for unit in support.rows]
-    above_b = [_containers(state.target.nodes[unit], scope.b) for unit in support.columns]
+    """Modules that hold other matched pairs draw the pairs of their own tensors: Dice of common votes, own vote out.
+
+    So do the modules beside them, as far as the listings kept their order.
+    """
+    nodes_a = [alone(state.source.nodes[unit], scope.a) for unit in support.rows]
+    nodes_b = [alone(state.target.nodes[unit], scope.b) for unit in support.columns]
+    chains_a = [chain(node, scope.a) for node in nodes_a]
+    chains_b = [chain(node, scope.b) for node in nodes_b]
+    beside_a = [_beside(node, scope.a) for node in nodes_a]
+    beside_b = [_beside(node, scope.b) for node in nodes_b]
+    norms_a = np.array([len(state.source.shapes[unit]) == 1 for unit in support.rows], bool)
+    norms_b = np.array([len(state.target.shapes[unit]) == 1 for unit in support.columns], bool)
+    lost = state.order_trust < 1
+    runs_a = norms_a & np.array([lost or _in_run(state.source, node) for node in nodes_a], bool)
+    runs_b = norms_b & np.array([lost or _in_run(state.target, node) for node in nodes_b], bool)
     block_votes = [
-        (_containers(a, scope.a), _containers(b, scope.b), min(5.0, a.size * 0.5) * likeness)
+        (chain(a, scope.a), chain(b, scope.b), min(5.0, a.size * 0.5) * likeness)
         for a, b, likeness, _ in scope.blocks[:_VOTING_BLOCKS]
     ]
+    for fusion in scope.fusions:
+        for x, y in product(fusion.sources()[:_VOTING_PARTS], fusion.targets()[:_VOTING_PARTS]):
+            ours, theirs = chain(state.source.nodes[x], scope.a), chain(state.target.nodes[y], scope.b)
+            block_votes.append((ours[1:], theirs[1:], 1.0))
     cells = [(int(i), int(j)) for i, j in zip(*np.nonzero(scale), strict=True)]
-    near = np.outer(
-        [_is_pair(state.source.nodes[unit], scope.a) for unit in support.rows],
-        [_is_pair(state.target.nodes[unit], scope.b) for unit in support.columns],
+    near = np.logical_and.outer(
+        [_is_pair(node, scope.a) for node in nodes_a], [_is_pair(node, scope.b) for node in nodes_b]
     )
     mates = _mate_cells(state, support, cells)
     for cell in mates:
         near[cell] = True
-    strength = VOTES + _VOTES_NEAR * near
+    known = np.ones_like(near)
+    support.beside_trust = 1.0 if state.order_trust == 1 else _SORTED_NEIGHBOURS
     for _ in range(rounds):
         chosen = assign(support.total)
-        cast: Sequence[tuple[list[int], list[int], float]] = [
-            *block_votes,
-            *(
-                (above_a[i], above_b[j], float(min(1.0, support.total[i, j])))
-                for i, j in chosen.items()
-                if (i, j) not in mates
-            ),
-        ]
-        common: Counter[tuple[int, int]] = Counter()
-        ours: defaultdict[int, float] = defaultdict(float)
-        theirs: defaultdict[int, float] = defaultdict(float)
-        for up_a, up_b, weight in cast:
-            for a in up_a:
-                ours[a] += weight
-            for b in up_b:
-                theirs[b] += weight
-            for high_a, a in enumerate(up_a):
-                for high_b, b in enumerate(up_b):
-                    common[a, b] += weight * 0.5 ** abs(high_a - high_b)  # type: ignore[assignment]
         back = {j: i for i, j in chosen.items()}
+        voters = {
+            (i, j): (chains_a[i], chains_b[j], float(min(1.0, support.total[i, j])))
+            for i, j in chosen.items()
+            if (i, j) not in mates
+        }
+        tally = Tally()
+        for vote_cast in (*block_votes, *voters.values()):
+            tally.cast(*vote_cast)
         for i, j in cells:
-            a, b = above_a[i][0], above_b[j][0]
-            agreed, mine, yours = common[a, b], ours[a], theirs[b]
-            for row, column in {(i, chosen.get(i, -1)), (back.get(j, -1), j)}:
-                if row >= 0 and column >= 0 and (row, column) not in mates:
-                    own = float(min(1.0, support.total[row, column]))
-                    if a in above_a[row]:
-                        mine -= own
-                        if b in above_b[column]:
-                            agreed -= own * 0.5 ** abs(above_a[row].index(a) - above_b[column].index(b))  # type: ignore[assignment]
-                    if b in above_b[column]:
-                        yours -= own
-            support.votes[i, j] = 2 * agreed / (mine + yours) if mine + yours > 1e-6 else 0.5
-        support.total[:] = scale * (base + strength * support.votes)
+            own = [voters[cell] for cell in {(i, chosen.get(i, -1)), (back.get(j, -1), j)} if cell in voters]
+            share = tally.share(chains_a[i][1], chains_b[j][1], own)
+            known[i, j] = share is not None
+            support.votes[i, j] = _UNKNOWN if share is None else share
+        strength = VOTES + _VOTES_NEAR * (near & known)
+        shares = _shares(tally, beside_a, beside_b, cells)
+        for group in (np.ix_(norms_a, norms_b), np.ix_(~norms_a, ~norms_b)):
+            support.beside[group] = _neighbours(np.array([shares[side][group] for side in (0, 1)]))
+        support.beside[runs_a, :] = support.beside[:, runs_b] = _RUN
+        around = BESIDE * support.beside_trust * support.beside
+        support.total[:] = scale * (base + strength * support.votes + around)
         if mates:
             chosen = assign(support.total)
             for cell, (row, column) in mates.items():
                 support.votes[cell] *= 1 - _MATE_SHARE
                 support.votes[cell] += _MATE_SHARE * (chosen.get(row) == column)
-            support.total[:] = scale * (base + strength * support.votes)
+            support.total[:] = scale * (base + strength * support.votes + around)
         apply_facts(state, support)

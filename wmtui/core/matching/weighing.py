@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from wmtui.core.matching.bundles import settle
 from wmtui.core.matching.names import contrast
 from wmtui.core.matching.order import closeness, concordance, global_closeness
 from wmtui.core.matching.state import State
@@ -32,9 +33,9 @@ def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], round
     Args:
         rounds: how often the votes of containers are counted anew.
     """
-    size = (len(rows), len(columns))
+    a, b, size = scope.a, scope.b, (len(rows), len(columns))
     on = state.switches
-    arrays = [np.zeros(size) for _ in range(11)]
+    arrays = [np.zeros(size) for _ in range(12)]
     support = Support(rows, columns, *arrays)  # type: ignore[arg-type]
     support.place[:] = 1.0
     by_numel = _by_numel(state, rows, columns)
@@ -67,6 +68,9 @@ def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], round
     apply_facts(state, support)
     if on.votes:
         vote(state, scope, support, base, scale, rounds)
+    if on.roles:
+        settle((state.source, a), (state.target, b), support, scale)
+        apply_facts(state, support)
     return support
 
 
@@ -132,7 +136,7 @@ def _fill(state: State, scope: Scope, support: Support, by_numel: Mapping[int, t
             block_a = scope.from_a.get(x)
             for j, path_b, phrase_b in zip(group_b, paths_b, phrases_b, strict=True):
                 y = support.columns[j]
-                factor, transform, _ = shapes.fit(x, y)
+                factor, transform, *_ = shapes.fit(x, y)
                 if factor <= 0 or (refused and (x, y) in refused):
                     continue
                 support.fit[i, j] = factor
@@ -172,11 +176,11 @@ def _contrast(state: State, scope: Scope, support: Support, group_a: list[int], 
     names = state.names
     ours = [names.of(state.source.nodes[support.rows[i]], scope.a) for i in group_a]
     theirs = [names.of(state.target.nodes[support.columns[j]], scope.b) for j in group_b]
-    weights = contrast([names.phrases[p] for p in ours], [names.phrases[p] for p in theirs])
+    among = contrast([names.phrases[p] for p in ours], [names.phrases[p] for p in theirs])
     for i, phrase in zip(group_a, ours, strict=True):
         for j, phrase_b in zip(group_b, theirs, strict=True):
             if support.fit[i, j] > 0:
-                support.contrasted[i, j] = names.contrasted(phrase, phrase_b, weights)
+                support.contrasted[i, j] = names.contrasted(phrase, phrase_b, among)
 
 
 def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[tuple[list[int], list[int]]]) -> None:
@@ -228,6 +232,10 @@ def _witnesses(
                 row, column = np.sort(names[i]), np.sort(names[:, j])
                 if (len(row) < 2 or row[-2] < 0.7 * best) and (len(column) < 2 or column[-2] < 0.7 * best):
                     found.add((group_a[i], group_b[j]))
+        left_a = [i for i in group_a if not any(i == a for a, _ in found)]
+        left_b = [j for j in group_b if not any(j == b for _, b in found)]
+        if len(left_a) == len(left_b) == 1 and support.fit[left_a[0], left_b[0]] > 0.5:
+            found.add((left_a[0], left_b[0]))
     shapes = state.source.shapes
     pairs = sorted((support.rows[i], support.columns[j]) for i, j in found)
     return [(state.source.places[x], state.target.places[y], sum(d > 1 for d in shapes[x]) > 1) for x, y in pairs]

@@ -11,6 +11,9 @@ from wmtui.core.matching.vocabulary import BINDING, COMPOUNDS, ORDINALS, PHRASES
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+[a-z]*|[^\W0-9_A-Za-z]+")
 _MOST_WORDS = 40
+_SAME_BINDING = 0.4
+"""Likeness of ``post:proj`` and ``post:conv``: before or behind something in both."""
+
 _KNOWN = frozenset(SYNONYMS) | frozenset(COMPOUNDS) | frozenset(BINDING)
 
 
@@ -84,6 +87,8 @@ def alike(a: str, b: str) -> float:
             return 0.8
         return 0.0
     related = _related(a, b)
+    if not related and ":" in a and a.partition(":")[0] == b.partition(":")[0]:
+        return _SAME_BINDING
     if related or ":" in a or ":" in b:
         return related
     short, long = sorted((len(a), len(b)))

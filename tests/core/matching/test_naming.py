@@ -1,0 +1,148 @@
+"""Naming styles: what the matcher reads out of keys, on small listings made for each style."""
+
+from itertools import chain
+
+from tests.core.matching.helpers import blocks, listing, mapping
+from wmtui.core.matching import match
+
+
+def matched(source, target):
+    return mapping(match(listing(source), listing(target)))
+
+
+def by_place(source, target):
+    return dict(zip(source, target, strict=True))
+
+
+def test_weight_norm_on_one_side_is_a_fusion_and_its_bias_a_pair():
+    normed = blocks("ups", {"weight_g": (8, 1, 1), "weight_v": (8, 4, 3), "bias": (8,)})
+    plain = blocks("upsampler", {"conv.weight": (8, 4, 3), "conv.bias": (8,)})
+    for source, target, kind in ((normed, plain, "merge"), (plain, normed, "split")):
+        proposal = match(listing(source), listing(target))
+        assert len(proposal.pairs) == 4
+        assert all("bias" in key and "bias" in pair.target for key, pair in proposal.pairs.items())
+        fusions = [(f.kind, {*f.sources, *f.targets}, f.dim) for f in proposal.fusions]
+        assert (kind, {"ups.1.weight_g", "ups.1.weight_v", "upsampler.1.conv.weight"}, None) in fusions
+
+
+def test_weight_norm_on_both_sides_pairs_one_to_one():
+    old = {"conv.weight_g": (8, 1, 1), "conv.weight_v": (8, 4, 3)}
+    new = {"conv.parametrizations.weight.original0": (8, 1, 1), "conv.parametrizations.weight.original1": (8, 4, 3)}
+    assert matched(old, new) == by_place(old, new)
+
+
+def test_the_unmarked_go_to_the_unmarked_though_the_marks_have_no_word_in_common():
+    names = {"k": "to_k", "v": "to_v", "k_img": "add_k_proj", "v_img": "add_v_proj"}
+    source = blocks("blocks", {f"attn.{name}.weight": (8, 8) for name in names})
+    target = blocks("layers", {f"attn.{name}.weight": (8, 8) for name in names.values()})
+    expected = by_place(source, target)
+    assert matched(source, target) == expected
+    assert matched(dict(sorted(source.items())), dict(sorted(target.items()))) == expected
+
+
+def test_classes_at_the_beginning_or_end_of_a_leaf_make_units():
+    short = blocks("layers", {"self.Wq": (8, 8), "self.bq": (8,), "ffn.W1": (32, 8), "ffn.b1": (32,)})
+    long = {
+        f"layers.{i}.{name}.{leaf}": shape
+        for i in range(4)
+        for name, rows in (("self_attn.q_proj", 8), ("fc1", 32))
+        for leaf, shape in (("weight", (rows, 8)), ("bias", (rows,)))
+    }
+    assert matched(short, long) == by_place(short, long)
+    gates = blocks("cell", {"in_gate.w": (4, 8, 8), "in_gate.b": (4, 8), "a_gate.w": (4, 8, 8), "a_gate.b": (4, 8)})
+    joined = blocks(
+        "cell", {f"{n}_gate_{c}": s for n in ("in", "a") for c, s in (("weight", (4, 8, 8)), ("bias", (4, 8)))}
+    )
+    assert matched(gates, joined) == by_place(gates, joined)
+
+
+def test_two_numbers_in_one_segment_are_two_levels():
+    flat = {f"d{level}c{conv}.weight": (8 * level, 8) for level in (1, 2, 3) for conv in (1, 2)}
+    nested = {f"encoder.{level}.{conv}.weight": (8 + 8 * level, 8) for level in range(3) for conv in range(2)}
+    assert matched(flat, nested) == by_place(flat, nested)
+    assert matched(dict(reversed(flat.items())), nested) == by_place(flat, nested)
+
+
+def test_a_letter_behind_a_number_counts_where_others_stand_beside_it():
+    parts = {"expand_conv": (16, 8), "project_conv": (8, 16), "bn": (8,)}
+    numbered = ["block1a", "block2a", "block2b", "block3a", "block3b"]
+    keras = {f"{block}_{part}/kernel": shape for block in numbered for part, shape in parts.items()}
+    torch = {f"blocks.{i}.{part}.weight": shape for i in range(5) for part, shape in parts.items()}
+    assert matched(dict(sorted(keras.items())), torch) == by_place(keras, torch)
+
+
+def test_heads_that_are_kept_apart_match_the_flat_bias():
+    heads = blocks("h", {"query.kernel": (24, 3, 8), "query.bias": (3, 8), "norm.scale": (24,), "norm.bias": (24,)})
+    flat = blocks("h", {"q.weight": (24, 24), "q.bias": (24,), "ln.weight": (24,), "ln.bias": (24,)})
+    assert matched(heads, flat)["h.1.query.bias"] == "h.1.q.bias"
+
+
+def test_heads_that_are_kept_apart_fuse_too():
+    heads = blocks("h", {f"{n}.{leaf}": s for n in ("query", "key", "value") for leaf, s in
+                         (("kernel", (24, 3, 8)), ("bias", (3, 8)))})  # fmt: skip
+    fused = blocks("h", {"qkv.weight": (72, 24), "qkv.bias": (72,)})
+    proposal = match(listing(heads), listing(fused))
+    assert proposal.pairs == {}
+    assert {len(fusion.sources) for fusion in proposal.fusions} == {3}
+
+
+def test_lists_of_roles_meet_lists_of_layers():
+    roles = {
+        f"encoder.{role}.{i}.{leaf}": shape
+        for role, parts in (
+            ("attn_layers", {"conv_q.weight": (8, 8), "conv_o.weight": (8, 8)}),
+            ("norm_layers_1", {"gamma": (8,), "beta": (8,)}),
+            ("ffn_layers", {"conv_1.weight": (32, 8), "conv_2.weight": (8, 32)}),
+            ("norm_layers_2", {"gamma": (8,), "beta": (8,)}),
+        )
+        for i in range(6)
+        for leaf, shape in parts.items()
+    }
+    layers = blocks("layers", {
+        "attention.q_proj.weight": (8, 8), "attention.out_proj.weight": (8, 8),
+        "layer_norm.weight": (8,), "layer_norm.bias": (8,),
+        "feed_forward.conv_1.weight": (32, 8), "feed_forward.conv_2.weight": (8, 32),
+        "final_layer_norm.weight": (8,), "final_layer_norm.bias": (8,),
+    }, count=6)  # fmt: skip
+    found = matched(roles, layers)
+    norms = (("1", "layer_norm"), ("2", "final_layer_norm"))
+    leaves = (("gamma", "weight"), ("beta", "bias"))
+    for (number, name), (ours, theirs), i in ((n, leaf, i) for n in norms for leaf in leaves for i in range(6)):
+        assert found[f"encoder.norm_layers_{number}.{i}.{ours}"] == f"layers.{i}.{name}.{theirs}"
+
+
+def test_a_block_behind_a_list_is_the_last_of_the_longer_list():
+    parts = {"branch0.weight": (4, 8), "branch1.weight": (6, 8), "conv.weight": (8, 10)}
+    source = {**blocks("repeat", parts, count=5), **{f"block8.{part}": shape for part, shape in parts.items()}}
+    target = blocks("stage.unit", parts, count=6)
+    assert matched(source, target) == by_place(source, target)
+
+
+def test_outer_numbers_that_run_backwards():
+    source: dict[str, tuple[int, ...]] = {}
+    target: dict[str, tuple[int, ...]] = {}
+    for k, n in enumerate((64, 32, 16)):
+        for i in range(2):
+            for part, shape in (("conv", (n, n + i)), ("norm", (n,))):
+                source[f"up.{2 - k}.block.{i}.{part}.weight"] = shape
+                target[f"blocks.{2 * k + i}.{part}.weight"] = shape
+    assert matched(dict(sorted(source.items())), target) == by_place(source, target)
+
+
+def test_norms_follow_their_modules_where_the_modules_change_places():
+    attention, cross = ("q", "o"), ("offsets", "value", "o")
+    shapes = {"q": (12, 8), "offsets": (24, 8), "value": (8, 8), "o": (8, 8)}
+
+    def layer(i, order):
+        modules = {"self_attn": attention, "cross_attn": cross}
+        for name, norm in order:
+            yield from ((f"layers.{i}.{name}.{part}.weight", shapes[part]) for part in modules[name])
+            yield f"layers.{i}.{norm}.weight", (8,)
+        yield f"layers.{i}.linear1.weight", (32, 8)
+        yield f"layers.{i}.norm3.weight" if order[0][1] == "norm1" else f"layers.{i}.final_norm.weight", (8,)
+
+    source = dict(chain(*(layer(i, [("cross_attn", "norm1"), ("self_attn", "norm2")]) for i in range(4))))
+    target = dict(chain(*(layer(i, [("self_attn", "sa_norm"), ("cross_attn", "ca_norm")]) for i in range(4))))
+    found = matched(source, target)
+    assert found["layers.2.norm1.weight"] == "layers.2.ca_norm.weight"
+    assert found["layers.2.norm2.weight"] == "layers.2.sa_norm.weight"

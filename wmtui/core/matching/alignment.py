@@ -1,0 +1,198 @@
+"""Which block of one family is which of another: order-preserving alignment over what the blocks hold."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmtui.core.matching.leaves import FREE_LEAVES
+from wmtui.core.matching.order import best_alignment
+from wmtui.core.matching.tree import Node, Tree
+
+Floats = NDArray[np.float64]
+
+FUSED_LIKENESS = 0.95
+_LEAST_LIKENESS = 0.5
+_LEAST_MASS = 0.97
+_SEVERAL = 9
+_SMALL = 4
+"""Blocks of so few tensors are alike only where they share the largest (a norm alone says nothing)."""
+
+_MOST_CELLS = 3_000_000
+_FACT_GAIN = 10.0
+_RANK, _RANK_SORTED = 0.5, 0.2
+"""What a pair of equal ranks is worth against a step without a gap; ranks in sorted listings come from names."""
+
+
+class Block(NamedTuple):
+    """Two corresponding blocks.
+
+    Attributes:
+        likeness: 0.5 to 1, of what they hold.
+        doubtful: nothing tells whether the family runs this way or in reverse.
+    """
+
+    source: Node
+    target: Node
+    likeness: float
+    doubtful: bool = False
+
+
+class Aligner:
+    """Compares blocks of two trees, and aligns families of them."""
+
+    def __init__(self, source: Tree, target: Tree) -> None:
+        self._source = source
+        self._target = target
+        self._bags: dict[tuple[int, int], Counter[int]] = {}
+        self._likeness: dict[tuple[int, int], tuple[float, int]] = {}
+        self._by_bag: tuple[defaultdict[int, list[int]], ...] = (defaultdict(list), defaultdict(list))
+
+    # -- likeness of two blocks ------------------------------------------------------------------------------------
+
+    def _sizes(self, side: int, node: Node) -> Counter[int]:
+        found = self._bags.get((side, node.bag))
+        if found is None:
+            tree = (self._source, self._target)[side]
+            found = Counter()
+            for unit in range(node.lo, node.hi):
+                for leaf, row in tree.leaves[unit].items():
+                    if leaf not in FREE_LEAVES and (count := tree.specs[row].numel) > 1:
+                        found[count] += 1
+            self._bags[side, node.bag] = found
+        return found
+
+    def weight(self, side: int, node: Node) -> int:
+        """Number of tensors in a block that count."""
+        return self._sizes(side, node).total()
+
+    def likeness(self, a: Node, b: Node) -> tuple[float, int]:
+        """Dice of the sizes that two blocks hold (raised where totals agree: fused tensors), and the common count."""
+        if a.bag == b.bag:
+            return 1.0, self.weight(0, a)
+        found = self._likeness.get((a.bag, b.bag))
+        if found is None:
+            ours, theirs = self._sizes(0, a), self._sizes(1, b)
+            common = (ours & theirs).total()
+            dice = 2 * common / max(1, ours.total() + theirs.total())
+            mass = min(a.numel, b.numel) / max(a.numel, b.numel, 1)
+            several = min(ours.total(), theirs.total()) >= _SEVERAL
+            if dice > 0.2 and (mass == 1 or (several and mass >= _LEAST_MASS)):
+                dice = max(dice, FUSED_LIKENESS * mass)
+            if min(ours.total(), theirs.total()) <= _SMALL and max(ours, default=0) != max(theirs, default=0):
+                dice = 0.0
+            found = self._likeness[a.bag, b.bag] = (dice, common)
+        return found
+
+    def _ranks(self, side: int, members: list[Node]) -> list[int]:
+        """Place of each member among the modules of the very same sizes in the whole listing."""
+        places = self._by_bag[side]
+        if not places:
+            stack = [(self._source, self._target)[side].root]
+            while stack:
+                node = stack.pop()
+                if node.size >= 2:
+                    places[node.bag].append(node.lo)
+                    stack.extend(node.children.values())
+            for bag, found in places.items():
+                places[bag] = sorted(set(found))
+        return [bisect_left(places[node.bag], node.lo) for node in members]
+
+    def _neatness(self, ours: list[Node], theirs: list[Node], cells: Sequence[tuple[int, int]]) -> float:
+        """Tells apart alignments of one gain: steps without a gap inside a module, and pairs of equal ranks."""
+        steps = zip(_steps(ours, [a for a, _ in cells]), _steps(theirs, [b for _, b in cells]), strict=True)
+        ranks_a, ranks_b = self._ranks(0, ours), self._ranks(1, theirs)
+        weight = _RANK_SORTED if self._source.sorted or self._target.sorted else _RANK
+        return sum(a and b for a, b in steps) + weight * sum(ranks_a[a] == ranks_b[b] for a, b in cells)
+
+    # -- alignment of two families ---------------------------------------------------------------------------------
+
+    def align(
+        self, ours: list[Node], theirs: list[Node], facts: Collection[tuple[int, int]]
+    ) -> tuple[list[Block], float]:
+        """The best order-preserving pairs of two families' members, and their gain in tensors.
+
+        Args:
+            facts: pairs of units that the user has decided.
+        """
+        decided = _fact_cells(ours, theirs, facts)
+        gain = sum(_FACT_GAIN * ours[a].size for a, _ in decided)
+        straight = len(ours) == len(theirs) and all(a == b for a, b in decided)
+        if straight and all(a.bag == b.bag for a, b in zip(ours, theirs, strict=True)):
+            pairs = [Block(a, b, 1.0) for a, b in zip(ours, theirs, strict=True)]
+            return pairs, float(sum(self.weight(0, a) for a in ours)) + gain
+        if len(ours) * len(theirs) > _MOST_CELLS:
+            return self._align_by_bag(ours, theirs)
+        weights: Floats = np.zeros((len(ours), len(theirs)))
+        quality: Floats = np.zeros((len(ours), len(theirs)))
+        by_bag_a, by_bag_b = _places_by_bag(ours), _places_by_bag(theirs)
+        for places_a in by_bag_a.values():
+            for places_b in by_bag_b.values():
+                likeness, common = self.likeness(ours[places_a[0]], theirs[places_b[0]])
+                if likeness >= _LEAST_LIKENESS:
+                    same = np.ix_(places_a, places_b)
+                    weights[same] = min(1.0, likeness / FUSED_LIKENESS) ** 4 * common
+                    quality[same] = likeness
+        same_index = np.equal.outer([a.indices[-1] for a in ours], [b.indices[-1] for b in theirs])
+        weights *= 1 + 0.002 * same_index
+        for a, b in decided:
+            own = weights[a, b]
+            weights[a, :] = weights[:, b] = 0.0
+            weights[a, b] = own + _FACT_GAIN * ours[a].size if own else 0.0
+        cells = best_alignment(weights)
+        if len(ours) != len(theirs) and not decided:
+            early = best_alignment(weights[::-1, ::-1])
+            early = [(len(ours) - 1 - a, len(theirs) - 1 - b) for a, b in reversed(early)]
+            if early != cells:
+                cells = max((cells, early), key=lambda some: self._neatness(ours, theirs, some))
+        pairs = [Block(ours[a], theirs[b], float(quality[a, b])) for a, b in cells]
+        return pairs, float(sum(weights[a, b] for a, b in cells))
+
+    def _align_by_bag(self, ours: list[Node], theirs: list[Node]) -> tuple[list[Block], float]:
+        """For very long families: the n-th block of a content with the n-th of the same content."""
+        places: defaultdict[int, list[Node]] = defaultdict(list)
+        for node in reversed(theirs):
+            places[node.bag].append(node)
+        pairs = [Block(a, places[a.bag].pop(), 1.0) for a in ours if places.get(a.bag)]
+        return pairs, float(sum(self.weight(0, a) for a, *_ in pairs))
+
+
+def _steps(nodes: Sequence[Node], places: Sequence[int]) -> list[bool]:
+    """Whether each member of an alignment follows the one before it in the same module."""
+    return [b == a + 1 and nodes[a].parent is nodes[b].parent for a, b in pairwise(places)]
+
+
+def _fact_cells(ours: list[Node], theirs: list[Node], facts: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The pairs of members that the user's pairs speak for."""
+    if not facts:
+        return set()
+    of_a, of_b = _Members(ours), _Members(theirs)
+    cells = {(of_a.holding(i), of_b.holding(j)) for i, j in facts}
+    return {(a, b) for a, b in cells if a >= 0 and b >= 0}
+
+
+class _Members:
+    """Finds the member of a family that holds a unit."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self._order = sorted(range(len(nodes)), key=lambda k: nodes[k].lo)
+        self._starts = [nodes[k].lo for k in self._order]
+        self._ends = [nodes[k].hi for k in self._order]
+
+    def holding(self, unit: int) -> int:
+        """Place of the member in the family, -1 where none holds the unit."""
+        place = bisect_right(self._starts, unit) - 1
+        return self._order[place] if place >= 0 and unit < self._ends[place] else -1
+
+
+def _places_by_bag(nodes: list[Node]) -> dict[int, list[int]]:
+    places: defaultdict[int, list[int]] = defaultdict(list)
+    for place, node in enumerate(nodes):
+        places[node.bag].append(place)
+    return places

@@ -1,0 +1,140 @@
+"""How the keys of one listing are taken apart: separators, wrappers, numbers inside segments, classes in leaves."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from wmtui.core.matching.leaves import COMPOUND_LEAVES, PREFIXES
+from wmtui.core.wrappers import WRAPPERS
+
+_WEIGHT_NORM = {
+    ".parametrizations.weight.original0": "weight_g",
+    ".parametrizations.weight.original1": "weight_v",
+}
+_INDEX = re.compile(r"^(.*?)([0-9]+)$", re.DOTALL)
+_INNER_INDEX = re.compile(r"(?<=[0-9])_(?=.)")
+_INNER_LETTER = re.compile(r"([A-Za-z]+)([0-9]+)([a-z])_(?=.)")
+_LETTERED_PART = re.compile(r"(?:^|[./])([A-Za-z]+)([0-9]+)([a-z])_(?=.)")
+_DOUBLED = re.compile(r"([A-Za-z]+[0-9]+)([A-WYZa-wyz][A-Za-z]*[0-9]+)")
+_LONE_INDEX = re.compile(r"_[0-9]+_")
+
+Path = tuple[str, str]
+"""Parent path and leaf of a key."""
+
+
+def separator_of(keys: Sequence[str]) -> str:
+    """The character that parts the segments of most keys: a dot, a slash, or else an underscore."""
+    half = len(keys) / 2
+    for separator in "./":
+        if sum(separator in key for key in keys) >= half:
+            slashes = separator == "." and sum("/" in key for key in keys) >= half
+            return "/" if slashes else separator
+    return "_"
+
+
+class Segments:
+    """The naming style of a listing.
+
+    Attributes:
+        separator: between the segments of most keys.
+        paths: parent path and leaf of each key.
+        flat: whether words are parted by underscores, so that each may be a segment.
+        named: leaves that begin or end with their class: unit and class.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.separator = separator_of(keys) if keys else "."
+        self._endings = tuple(end for end in (":0",) if keys and sum(k.endswith(end) for k in keys) * 2 > len(keys))
+        self._known: dict[tuple[str, bool], tuple[str, ...]] = {}
+        self._tokens: dict[str, tuple[str, int | None]] = {}
+        self.paths = [self._split(key) for key in keys]
+        parents = [parent for parent, _ in self.paths]
+        self._by_underscore = self.separator != "_" and _underscores_part(parents, self.separator)
+        self.flat = self.separator == "_" or self._by_underscore
+        self._doubled = _doubled(parents)
+        self._lettered = _lettered_stems(parents)
+        self.named = _classes_in_leaves(self.paths)
+
+    def _split(self, key: str) -> tuple[str, str]:
+        """Parent path and leaf of a key, parametrised weights under their old names."""
+        for end in self._endings:
+            key = key.removesuffix(end)
+        if "parametrizations" in key:
+            for long, short in _WEIGHT_NORM.items():
+                key = key.replace(long.replace(".", self.separator), self.separator + short)
+        if self.separator == "_":
+            for leaf in COMPOUND_LEAVES:
+                if key.endswith(f"_{leaf}"):
+                    return key[: -len(leaf) - 1], leaf
+        parent, _, leaf = key.rpartition(self.separator)
+        return parent, leaf
+
+    def expand(self, segment: str, strip: bool) -> tuple[str, ...]:
+        """The tree's segments for one segment of a key: wrappers vanish, inner numbers end a segment."""
+        found = self._known.get((segment, strip))
+        if found is None:
+            if strip and segment in WRAPPERS:
+                found = ()
+            elif self._by_underscore:
+                found = tuple(part for part in segment.split("_") if part)
+            elif self._doubled and (match := _DOUBLED.fullmatch(segment)):
+                found = match.groups()
+            elif (match := _INNER_LETTER.match(segment)) and match[1] in self._lettered:
+                found = (match[1] + match[2] + match[3], *_INNER_INDEX.split(segment[match.end() :]))
+            else:
+                found = tuple(_INNER_INDEX.split(segment))
+            self._known[segment, strip] = found
+        return found
+
+    def number(self, token: str) -> tuple[str, int | None]:
+        """A segment without its trailing number, and that number."""
+        parts = self._tokens.get(token)
+        if parts is None:
+            match = _INDEX.match(token)
+            parts = (match.group(1), int(match.group(2)[-15:])) if match else (token, None)
+            self._tokens[token] = parts
+        return parts
+
+
+def _underscores_part(parents: Sequence[str], separator: str) -> bool:
+    """Whether single segments hold whole paths (``lora_unet_down_blocks_0_attn``)."""
+    flat = sum(bool(_LONE_INDEX.search(p)) and p.count(separator) <= 1 and p.count("_") >= 3 for p in parents)
+    return flat * 2 > len(parents)
+
+
+def _doubled(paths: Iterable[str]) -> bool:
+    """Whether segments hold two names with numbers each (``d1c2``, ``stage2Unit1``), in several combinations."""
+    seconds: defaultdict[str, set[str]] = defaultdict(set)
+    for path in set(paths):
+        for segment in re.split("[./]", path):
+            if match := _DOUBLED.fullmatch(segment):
+                seconds[match[1]].add(match[2])
+    return sum(len(found) > 1 for found in seconds.values()) > 1
+
+
+def _lettered_stems(paths: Iterable[str]) -> set[str]:
+    """Stems that stand with a number and several letters before an underscore (``block2a_bn``, ``block2b_bn``)."""
+    letters: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for path in set(paths):
+        for match in _LETTERED_PART.finditer(path):
+            letters[match[1], match[2]].add(match[3])
+    return {stem for (stem, _), found in letters.items() if {"a", "b"} <= found}
+
+
+def _classes_in_leaves(paths: Sequence[Path]) -> dict[Path, Path]:
+    """Leaves that begin or end with their class (``Wq`` and ``bq``, ``in_weight`` and ``in_bias``): unit and class."""
+    known = set(paths)
+    found: dict[Path, Path] = {}
+    for parent, leaf in paths:
+        unit = leaf.removesuffix("_weight")
+        if unit and unit != leaf and (parent, f"{unit}_bias") in known:
+            found[parent, leaf], found[parent, f"{unit}_bias"] = (unit, "weight"), (unit, "bias")
+            continue
+        for weight, bias in PREFIXES:
+            unit = leaf.removeprefix(weight)
+            if unit and unit != leaf and (parent, bias + unit) in known:
+                found[parent, leaf], found[parent, bias + unit] = (unit, "weight"), (unit, "bias")
+                break
+    return found
