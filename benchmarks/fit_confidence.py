@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
 import msgspec
@@ -68,13 +69,14 @@ FORMS: tuple[tuple[str, Callable[[Case], Case], float], ...] = (
 """Changed forms of a case and what their samples weigh; each is taken in every order."""
 
 
-def collect(cases: list[Case]) -> Iterator[Sample]:
-    """Decisions of all cases in all forms and orders."""
-    for case in cases:
-        for form, change, weight in FORMS:
-            changed = change(case)
-            for order in ("in order", "source sorted", "both sorted"):
-                yield from _decisions(case, changed, form, order, weight)
+def collect(case: Case) -> list[Sample]:
+    """Decisions of a case in all forms and orders."""
+    found: list[Sample] = []
+    for form, change, weight in FORMS:
+        changed = change(case)
+        for order in ("in order", "source sorted", "both sorted"):
+            found += _decisions(case, changed, form, order, weight)
+    return found
 
 
 def _decisions(case: Case, changed: Case, form: str, order: str, weight: float) -> Iterator[Sample]:
@@ -146,7 +148,8 @@ def report(judged: list[tuple[Sample, float]]) -> None:
 def main() -> None:
     cases = [case for case in load_all(FOLDERS.values()) if len(case.source) <= LARGEST]
     cases = [case for case in cases if not case.name.startswith(UNKNOWABLE)]
-    samples = list(collect(cases))
+    with ProcessPoolExecutor() as pool:
+        samples = [sample for found in pool.map(collect, cases) for sample in found]
     print(f"{len(samples)} decisions, {sum(not s.right for s in samples)} wrong")
     report(left_out(samples))
     for name, weight in zip(FEATURES, fit(samples), strict=True):

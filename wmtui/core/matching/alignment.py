@@ -36,12 +36,14 @@ class Block(NamedTuple):
     Attributes:
         likeness: 0.5 to 1, of what they hold.
         doubtful: nothing tells whether the family runs this way or in reverse.
+        steady: no other alignment or family is as good.
     """
 
     source: Node
     target: Node
     likeness: float
     doubtful: bool = False
+    steady: bool = True
 
 
 class Aligner:
@@ -149,9 +151,12 @@ class Aligner:
         if len(ours) != len(theirs) and not decided:
             early = best_alignment(weights[::-1, ::-1])
             early = [(len(ours) - 1 - a, len(theirs) - 1 - b) for a, b in reversed(early)]
+            steady = set(cells).intersection(early)
             if early != cells:
                 cells = max((cells, early), key=lambda some: self._neatness(ours, theirs, some))
-        pairs = [Block(ours[a], theirs[b], float(quality[a, b])) for a, b in cells]
+        else:
+            steady = set(cells)
+        pairs = [Block(ours[a], theirs[b], float(quality[a, b]), steady=(a, b) in steady) for a, b in cells]
         return pairs, float(sum(weights[a, b] for a, b in cells))
 
     def _align_by_bag(self, ours: list[Node], theirs: list[Node]) -> tuple[list[Block], float]:

@@ -66,7 +66,7 @@ class Roles:
     def __init__(self) -> None:
         self._own: dict[tuple[Family, str], dict[str, float]] = {}
         self._margins: dict[tuple[Family, str, str], float] = {}
-        self._targets: set[tuple[Family, str]] = set()
+        self._owners: dict[tuple[Family, str], str] = {}
         self._at_home: dict[tuple[Family, str], tuple[str, float]] = {}
         self._abroad: defaultdict[str, list[tuple[Family, str, float]]] = defaultdict(list)
 
@@ -76,11 +76,19 @@ class Roles:
 
     def has_target(self, family: Family, path: str) -> bool:
         """Whether the family decided a partner for that target role."""
-        return (family, path) in self._targets
+        return (family, path) in self._owners
 
     def margin(self, family: Family, a: str, b: str) -> float:
         """By how much the family as a whole, per instance, prefers that role pair to its best alternative."""
         return self._margins.get((family, a, b), 0.0)
+
+    def against(self, family: Family, a: str, b: str) -> float:
+        """How sure the family is that either role of a pair belongs to another one, 0 to 1."""
+        owner = self._owners.get((family, b))
+        sure = [value for target, value in self._own.get((family, a), {}).items() if target != b]
+        if owner is not None and owner != a:
+            sure.append(self._own[family, owner][b])
+        return min(1.0, max(sure, default=0.0))
 
     def targets_of(self, family: Family, path: str, inside: bool) -> dict[str, float]:
         """Target roles and their evidence for a source role.
@@ -136,5 +144,5 @@ class Roles:
             self._at_home[family, a] = (b, value)
             if len(members) >= 2:
                 self._own[family, a] = {b: value}
-                self._targets.add((family, b))
+                self._owners[family, b] = a
                 self._margins[family, a, b] = min(margin, 1e9)

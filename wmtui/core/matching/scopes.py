@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ _VOTE_ROUNDS = 2
 _MOST_RECORDED = 250_000
 _MOST_CHOICES = 6
 _FUSION_DOUBT = 0.75
+_ROLE_DOUBT = 0.5
+_UNSTEADY = 0.8
+"""Of the confidence inside a block that could as well be another one of its family."""
+
 _RIVAL_GAP = 0.08
 _FEW = 5
 
@@ -101,14 +106,15 @@ class Solver:
         solution = Solution((a.template, b.template))
         scope = Scope(a, b, blocks, [], [])
         inside_a, inside_b = np.zeros(a.size, bool), np.zeros(b.size, bool)
-        for number, (block_a, block_b, _, doubtful) in enumerate(blocks):
+        for number, (block_a, block_b, _, doubtful, steady) in enumerate(blocks):
             inner = self.solve(block_a, block_b)
             off_a, off_b = block_a.lo - a.lo, block_b.lo - b.lo
             inside_a[off_a : off_a + block_a.size] = True
             inside_b[off_b : off_b + block_b.size] = True
             solution.children.append((off_a, off_b, (block_a.structure, block_b.structure), doubtful))
             solution.has_doubt |= doubtful or inner.has_doubt
-            solution.pairs.extend([UnitPair(i + off_a, j + off_b, verdict) for i, j, verdict in inner.pairs])
+            pairs = inner.pairs if steady else [UnitPair(i, j, _unsteady(verdict)) for i, j, verdict in inner.pairs]
+            solution.pairs.extend([UnitPair(i + off_a, j + off_b, verdict) for i, j, verdict in pairs])
             solution.undecided.extend([(i + off_a, tuple(j + off_b for j in rivals)) for i, rivals in inner.undecided])
             solution.fusions.extend([moved(fusion, off_a, off_b) for fusion in inner.fusions])
             for unit in inner.open_a:
@@ -219,6 +225,9 @@ class Solver:
             value = confidence(features)
             if x in doubted[0] or y in doubted[1]:
                 value *= _FUSION_DOUBT
+            if not at_root:
+                paths = state.path(0, x, scope.a), state.path(1, y, scope.b)
+                value *= 1 - _ROLE_DOUBT * state.roles.against((scope.a.template, scope.b.template), *paths)
             decided = state.partners.get(x) == y
             if value < LEAST_CONFIDENCE and (at_root or elsewhere) and not decided:
                 continue
@@ -327,6 +336,10 @@ class Solver:
                     )
                     for j in best.tolist()
                 ]
+
+
+def _unsteady(verdict: Verdict) -> Verdict:
+    return replace(verdict, confidence=_UNSTEADY * verdict.confidence)
 
 
 def _crowd_verdict(state: State, i: int, j: int, value: float) -> Verdict:

@@ -124,7 +124,7 @@ def vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floa
     runs_b = norms_b & np.array([lost or _in_run(state.target, node) for node in nodes_b], bool)
     block_votes = [
         (chain(a, scope.a), chain(b, scope.b), min(5.0, a.size * 0.5) * likeness)
-        for a, b, likeness, _ in scope.blocks[:_VOTING_BLOCKS]
+        for a, b, likeness, *_ in scope.blocks[:_VOTING_BLOCKS]
     ]
     for fusion in scope.fusions:
         for x, y in product(fusion.sources()[:_VOTING_PARTS], fusion.targets()[:_VOTING_PARTS]):
