@@ -29,6 +29,10 @@ BROKEN_HEADERS: dict[str, tuple[object, str]] = {
         b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"\xff":1,"data_offsets":[0,8]}}',
         "no JSON",
     ),
+    "skipped name not utf-8": (
+        b'{"a":{"dtype":"F32","shape":[2],"data_ofsets":[0,8],"\xff":1,"data_offsets":[0,8]}}',
+        "no JSON",
+    ),
     "white space first": (b" {}", "does not begin with"),
     "text after it": (b"{} x", "no JSON"),
     "deep": (b'{"a":' + b"[" * 100_000, "no JSON|breaks the format"),
@@ -36,7 +40,7 @@ BROKEN_HEADERS: dict[str, tuple[object, str]] = {
     "no type": ({"a": {"shape": [2], "data_offsets": [0, 8]}}, "unknown type"),
     "unknown type": ({"a": entry("F128")}, "unknown type 'F128'"),
     "type is a number": ({"a": {"dtype": 3, "shape": [2], "data_offsets": [0, 8]}}, "breaks the format"),
-    "no shape": ({"a": {"dtype": "F32", "data_offsets": [0, 8]}}, "takes 4 bytes by its shape and 8"),
+    "no shape": ({"a": {"dtype": "F64", "data_offsets": [0, 8]}}, "has no shape"),
     "shape of text": ({"a": entry(shape=["2"])}, "breaks the format"),
     "negative length": ({"a": entry(shape=[-2, -1])}, "negative or too large"),
     "too large": ({"a": entry(shape=[1 << 40, 1 << 40])}, "negative or too large"),
@@ -55,6 +59,8 @@ BROKEN_HEADERS: dict[str, tuple[object, str]] = {
     "gap": ({"a": entry(shape=[1], begin=4, end=8)}, "gap"),
     "bytes left over": ({"a": entry(shape=[1], end=4)}, "belong to no tensor"),
     "key twice": (TWICE, "stands twice"),
+    "key twice, once without offsets": (TWICE.replace(b"_offsets", b"_ofsets", 1), "stands twice"),
+    "type twice": (b'{"a":{"dtype":"I64","dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "stands twice"),
     "metadata of numbers": ({"__metadata__": {"a": 1}, "a": entry()}, "breaks the format"),
     "metadata is text": ({"__metadata__": "x", "a": entry()}, "breaks the format"),
 }

@@ -145,6 +145,7 @@ PICKLES: dict[str, bytes | Callable[[], bytes]] = {
     "storage of a list": table(w=tensor(storage(key=b"]"))),
     "storage of an unknown class": table(w=tensor(storage(kind=b"cos\nsystem\n"))),
     "persistent id of text": table(w=tensor(text("0") + b"Q")),
+    "persistent id of persistent ids": table(w=b"N" + b"Q" * 1000),
     "rebuild without arguments": table(w=b"ctorch._utils\n_rebuild_tensor_v2\n)R"),
     "rebuild with a list": table(w=b"ctorch._utils\n_rebuild_tensor_v2\n]R"),
     "parameter of parameters": table(w=b"ctorch._utils\n_rebuild_parameter\n" * 5000 + b"N" + b"\x85R" * 5000),

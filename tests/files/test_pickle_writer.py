@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wmtui.files.pickle_graph import Persistent
+from wmtui.files.pickle_graph import Global, Persistent
 from wmtui.files.pickle_reader import read_pickle
 from wmtui.files.writing.pickle_writer import write_pickle
 
@@ -138,6 +138,21 @@ def test_depth_has_no_limit():
 def test_old_strings_of_python_2_stay_what_they_are():
     data = b"\x80\x02(U\x03abcU\x02\xe4\xfct."
     assert pickle.loads(again(data), encoding="latin1") == pickle.loads(data, encoding="latin1")
+
+
+def test_bytes_stay_bytes_in_a_pickle_that_says_it_is_older():
+    assert pickle.loads(again(b"\x80\x02C\x01u.")) == b"u"
+
+
+def test_a_line_break_in_the_name_of_a_class_starts_no_opcode():
+    """Written as a line, the name would end early, and what comes after it would be run."""
+    module, name = "x\ncos\nsystem\n(S'touch canary'\ntR.", "y\ud800"
+    pickled = b"\x80\x04" + b"".join(
+        b"\x8c" + bytes([len(raw)]) + raw for raw in (part.encode("utf-8", "surrogatepass") for part in (module, name))
+    )
+    root = read_pickle(again(pickled + b"\x93."), "test").root
+    assert isinstance(root, Global)
+    assert (root.module, root.name) == (module, name)
 
 
 def test_only_opcodes_of_protocol_2_are_written_for_protocol_2():

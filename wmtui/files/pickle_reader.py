@@ -122,6 +122,8 @@ def _run(machine: Machine) -> Graph:
                         room -= machine.price(length, room)
                     push(str(data[pos - length : pos], "utf-8", "surrogatepass"))
                 elif op == 0x51:  # BINPERSID
+                    if type(stack[-1]) is Persistent:
+                        raise machine.broken("names what lies outside by something outside")
                     stack[-1] = persistent = Persistent(stack[-1])
                     machine.persistents.append(persistent)
                     room -= 2

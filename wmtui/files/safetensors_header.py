@@ -26,11 +26,14 @@ _AGAIN = "copy or download the file again; whatever wrote it may have been stopp
 _WRITER = "write the file again with a current safetensors"
 
 
+_NO_SHAPE = (-1,)
+
+
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One tensor as the header has it: type and shape in safetensors' terms, first and last byte after the header."""
 
     dtype: str = ""
-    shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] = _NO_SHAPE
     data_offsets: tuple[int, int] = (-1, -1)
 
 
@@ -95,15 +98,19 @@ def parse(raw: bytes, where: str) -> tuple[dict[str, Entry], dict[str, str]]:
     if raw.count(b"{") > MAX_TENSORS or raw.count(b",") > MAX_COMMAS:
         raise UnsafeError(f"{where}: the header has more entries than any real file", "do not trust this file")
     try:
+        if not raw.isascii():
+            str(raw, "utf-8")  # names that are skipped are not decoded below
         metadata = _metadata.decode(raw).metadata
         entries = _decode_entries(raw)
     except msgspec.ValidationError as e:
         raise FormatError(f"{where}: the header breaks the format: {e}", _WRITER) from e
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise FormatError(f"{where}: the header is no JSON: {e}", _AGAIN) from e
+    objects = 1 + len(entries)
     entries.pop("__metadata__", None)
-    if raw.count(b'"data_offsets"') != len(entries):
-        _refuse_duplicates(raw, where)  # names that are skipped are not decoded before, and may be no UTF-8
+    fields = [raw.count(name) for name in (b'"dtype"', b'"shape"', b'"data_offsets"')]
+    if b"\\" in raw or raw.count(b"{") != objects or fields != [len(entries)] * 3:
+        _refuse_duplicates(raw, where)
     return entries, metadata
 
 
@@ -128,7 +135,7 @@ def _refuse_duplicates(raw: bytes, where: str) -> None:
 
     try:
         json.loads(raw, object_pairs_hook=unique)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as e:
+    except (json.JSONDecodeError, RecursionError) as e:
         raise FormatError(f"{where}: the header is no JSON: {e}", _AGAIN) from e
 
 
@@ -154,6 +161,8 @@ def check(entries: Mapping[str, Entry], data_size: int, where: str) -> None:
         for length in entry.shape:
             bits *= length
             if length < 0 or bits >= 1 << 66:
+                if entry.shape is _NO_SHAPE:
+                    raise FormatError(f"{where}: {key!r} has no shape", _WRITER)
                 raise FormatError(f"{where}: {key!r} has a length in its shape that is negative or too large", _WRITER)
         if bits % 8:
             raise FormatError(f"{where}: the elements of {key!r} do not fill whole bytes", _WRITER)

@@ -114,8 +114,7 @@ class _Writer:
             else:
                 todo.append(placed)
         elif isinstance(node, Global):
-            self.out += b"c" + f"{node.module}\n{node.name}\n".encode()
-            self.remember(node)
+            self.named(node)
         elif isinstance(node, Table):
             self.out += b"}"
             self.remember(node)
@@ -125,13 +124,22 @@ class _Writer:
             self.remember(node)
             self.batches(node, _APPENDS, todo)
         elif isinstance(node, bytes):
-            # in protocol 2 these are strings of Python 2
-            self.out += (b"B" if self.protocol > 2 else b"T") + _uint32(len(node)) + node
+            # in protocol 2 these are strings of Python 2, unless they would be read as text then
+            self.out += (b"B" if self.protocol > 2 or node.isascii() else b"T") + _uint32(len(node)) + node
             self.remember(node)
         elif isinstance(node, Bag):
             self.bag(node, todo)
         else:
             raise FormatError(f"the pickle holds a {type(node).__name__}, which cannot be written")
+
+    def named(self, node: Global) -> None:
+        if node.path.isprintable():
+            self.out += b"c" + f"{node.module}\n{node.name}\n".encode()
+        else:  # no name of Python's: what comes after a line break would be read as opcodes
+            self.text(node.module)
+            self.text(node.name)
+            self.out += b"\x93"
+        self.remember(node)
 
     def call(self, node: Call, todo: list[Node]) -> None:
         if node.state is not NO_STATE:
