@@ -13,7 +13,7 @@ from wmtui.core import report as report_module
 from wmtui.core.forecast import forecast
 from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.plan import make_plan
-from wmtui.core.proposal import Candidate, Evidence, Pair, Proposal, Rule, Score, Transform
+from wmtui.core.proposal import Pair, Proposal, Rule, Score, Transform
 from wmtui.core.report import build_report, encode_mapping, encode_report, parse_mapping, report_pair
 from wmtui.core.session import Status
 from wmtui.errors import FormatError
@@ -69,8 +69,7 @@ def sample(pairs: dict[str, str]) -> report_module.Report:
     made = []
     for s, t in pairs.items():
         transform = Transform.NONE if SOURCE[s].shape == TARGET[t].shape else Transform.TRANSPOSE
-        candidate = Candidate(s, t, SCORE, 0.9, transform, 1.0, (Evidence("order", "next in order", 0.2),))
-        made.append(report_pair(SOURCE[s], TARGET[t], SCORE, 0.9, transform=transform, candidate=candidate))
+        made.append(report_pair(SOURCE[s], TARGET[t], SCORE, 0.9, transform=transform, reasons=("next in order",)))
     plan = make_plan(SOURCE, [(p.source, p.target, p.transform) for p in made], unmapped="drop", target=TARGET)
     return build_report(
         SOURCE, TARGET, made, proposal=PROPOSAL, plan=plan, forecast=forecast(plan, SOURCE, TARGET), threshold=0.6

@@ -64,6 +64,16 @@ def test_a_rejected_pair_is_not_proposed_again():
     assert s.facts.refused == {("s.0", "t.1")}
 
 
+def test_each_change_makes_another_version():
+    s = session({0: 1})
+    versions = [s.version]
+    for decision in (Accept(pair(0, 1)), Undo(), Redo()):
+        s.apply(decision)
+        versions.append(s.version)
+    s.propose(proposal({0: 2}))
+    assert len({*versions, s.version}) == 5
+
+
 def test_assigning_a_taken_target_opens_its_holder():
     s = session({0: 0, 1: 1})
     s.apply(Accept(pair(0, 0)))

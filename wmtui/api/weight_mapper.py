@@ -237,7 +237,7 @@ class WeightMapper:
                     transform=transform_between(source.shape, target.shape) or Transform.NONE
                     if proposed is None or not agreed
                     else proposed.transform,
-                    candidate=reasons.get((pair.source, pair.target)),
+                    reasons=reasons.get((pair.source, pair.target), ()),
                 )
             )
         plan = make_plan(

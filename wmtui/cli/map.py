@@ -19,8 +19,10 @@ from wmtui.core.ports import SaveRequest
 from wmtui.core.printable import printable
 from wmtui.core.proposal import Facts, Proposal
 from wmtui.core.session import Mapped, Session
+from wmtui.files.quiet_gc import no_garbage_collection
 
 
+@no_garbage_collection()
 def run(args: argparse.Namespace) -> int:
     """Match, write what was asked for, and say what it came to."""
     out = sys.stderr if args.json else sys.stdout
@@ -31,10 +33,12 @@ def run(args: argparse.Namespace) -> int:
             for note in side.notes:
                 print(printable(f"wmtui: {side.name}: {note}"), file=sys.stderr)
         matcher = Matcher(*listings, args)
-        session = Session(*listings, Proposal({}, {}, (), (), lambda *_: ()))
         if args.mapping_in:
+            session = Session(*listings, Proposal({}, {}, (), (), lambda *_: ()))
             session.apply(read_mapping_in(args.mapping_in, *listings))
-        session.propose(matcher(session.facts if args.mapping_in else Facts(), progress, lambda: False))
+            session.propose(matcher(session.facts, progress, lambda: False))
+        else:
+            session = Session(*listings, matcher(Facts(), progress, lambda: False))
     request = SaveRequest(
         mapping_path=args.mapping or "",
         report_path=args.report or "",
@@ -44,14 +48,13 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
     )
     saver = Saver(source, target, request, WriteOptions.of(args), matcher.for_report())
-    pairs = tuple(session.mapped(include_pending=True))
-    plan = saver.plan(pairs, request)
+    pairs, plan, forecast = standing = saver.standing(request, session)
     problems = saver.problems(request, plan)
     if problems:
         raise problems[0]
     preview = saver.preview(request, session)
     if args.json:
-        sys.stdout.write(saver.report(session, pairs, plan).decode())
+        sys.stdout.write(saver.report(session, standing).decode())
     elif not preview.outputs:
         _print_analysis(session, pairs, saver)
     if args.dry_run:
@@ -64,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"{one.what:<10} {printable(one.path)}", file=out)
             for note in one.notes:
                 print(f"           {printable(note)}", file=out)
-    _print_summary(session, pairs, plan, str(preview.forecast), file=out)
-    left_open = (args.strict and not preview.forecast.loads) or saver.loads is False
+    _print_summary(session, pairs, plan, str(forecast), file=out)
+    left_open = (args.strict and not forecast.loads) or saver.loads is False
     return Exit.LEFT_OPEN if left_open else Exit.DONE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -30,6 +30,14 @@ class ReportOptions(msgspec.Struct, frozen=True):
     threshold: float | None = None
     weights: ScoreWeights = ScoreWeights()
     shape_tolerance: float = 0.0
+
+
+class Standing(NamedTuple):
+    """What a session comes to as it stands: its pairs, their checked plan, and what the target would say of it."""
+
+    pairs: tuple[Mapped, ...]
+    plan: Plan
+    forecast: Forecast
 
 
 class Saver:
@@ -57,18 +65,28 @@ class Saver:
         self._write = write
         self._report = report
         self._written: set[Path] = set()
+        self._kept: tuple[tuple[object, ...], Standing] | None = None
         self.loads: bool | None = None
 
     def suggest(self) -> SaveRequest:
         """What the save screen starts with."""
         return self._first
 
-    def plan(self, pairs: Iterable[Mapped], request: SaveRequest) -> Plan:
-        """The checked plan of these pairs.
+    def standing(self, request: SaveRequest, session: Session) -> Standing:
+        """The pairs that the request is about and their plan, made once as long as the session does not change.
 
         Raises:
             InputError: they cannot be carried out together.
         """
+        asked = (session, session.version, request.unmapped, request.include_pending, bool(request.checkpoint_path))
+        if self._kept is None or self._kept[0] != asked:
+            self._kept = None
+            pairs = tuple(session.mapped(request.include_pending))
+            plan = self._plan(pairs, request)
+            self._kept = asked, Standing(pairs, plan, self._forecast(plan))
+        return self._kept[1]
+
+    def _plan(self, pairs: Iterable[Mapped], request: SaveRequest) -> Plan:
         cannot_be_written = None
         if request.checkpoint_path:
             from wmtui.files.writing import representable
@@ -100,10 +118,10 @@ class Saver:
         plan = Plan(())
         problems: list[WmtuiError]
         try:
-            plan = self.plan(session.mapped(request.include_pending), request)
+            _, plan, expected = self.standing(request, session)
             problems = self.problems(request, plan)
         except InputError as error:
-            problems = [error]
+            problems, expected = [error], self._forecast(plan)
         small = {"mapping": request.mapping_path, "report": request.report_path}
         outputs = [Saved(what, name, 0) for what, name in small.items() if name]
         if request.checkpoint_path:
@@ -119,7 +137,7 @@ class Saver:
             aliased=kinds.count("alias"),
             kept=len(plan.kept),
             dropped=len(plan.dropped),
-            forecast=self.forecast(plan),
+            forecast=expected,
         )
 
     def save(
@@ -130,8 +148,7 @@ class Saver:
         Raises:
             WmtuiError: it could not; Cancelled: it was stopped. What was there before is untouched.
         """
-        pairs = tuple(session.mapped(request.include_pending))
-        plan = self.plan(pairs, request)
+        pairs, plan, _ = standing = self.standing(request, session)
         problems = self.problems(request, plan)
         if problems:
             raise problems[0]
@@ -152,25 +169,24 @@ class Saver:
             nbytes = write_bytes(Path(request.mapping_path), data)
             saved.append(Saved("mapping", request.mapping_path, nbytes, _what_a_mapping_lacks(plan)))
         if request.report_path:
-            data = self.report(session, pairs, plan)
+            data = self.report(session, standing)
             saved.append(Saved("report", request.report_path, write_bytes(Path(request.report_path), data)))
         self._written.update(Path(one.path).resolve() for one in saved)
         return tuple(saved)
 
-    def forecast(self, plan: Plan) -> Forecast:
-        """What ``load_state_dict`` would say of a plan's result."""
+    def _forecast(self, plan: Plan) -> Forecast:
         return forecast(plan, self.source.side.listing, self.target.side.listing)
 
-    def report(self, session: Session, pairs: Sequence[Mapped], plan: Plan) -> bytes:
+    def report(self, session: Session, standing: Standing) -> bytes:
         """The report as JSON."""
         return encode_report(
             build_report(
                 session.source,
                 session.target,
-                self.report_pairs(session, pairs),
+                self.report_pairs(session, standing.pairs),
                 proposal=session.proposal,
-                plan=plan,
-                forecast=self.forecast(plan),
+                plan=standing.plan,
+                forecast=standing.forecast,
                 threshold=self._report.threshold,
                 strategy=self._report.strategy,
             )
@@ -189,7 +205,7 @@ class Saver:
                 transform=pair.transform,
                 status=pair.status,
                 by_user=pair.by_user,
-                candidate=reasons.get((pair.source, pair.target)),
+                reasons=reasons.get((pair.source, pair.target), ()),
             )
 
     def _problem(self, path: Path, force: bool) -> InputError | None:

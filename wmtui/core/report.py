@@ -7,7 +7,7 @@ pair is, who decided it, what is left over, and by which rules other files with 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from string import Formatter
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from .forecast import Forecast
 from .listing import Listing, TensorSpec
 from .plan import Plan
 from .printable import printable, shortened
-from .proposal import Candidate, Proposal, Rule, Score, Transform
+from .proposal import Proposal, Rule, Score, Transform
 from .session import Status
 
 FORMAT = "wmtui-report/1"
@@ -85,9 +85,9 @@ def report_pair(
     transform: Transform = Transform.NONE,
     status: Status = Status.PROPOSED,
     by_user: bool = False,
-    candidate: Candidate | None = None,
+    reasons: tuple[str, ...] = (),
 ) -> ReportPair:
-    """One entry of ``mappings``; the candidate gives the reasons where the matcher knows them."""
+    """One entry of ``mappings``, with the reasons that `explained` found."""
     return ReportPair(
         source.key,
         target.key,
@@ -101,19 +101,19 @@ def report_pair(
         transform,
         status,
         "user" if by_user else "matcher",
-        tuple(evidence.text for evidence in candidate.evidence) if candidate is not None else (),
+        reasons,
     )
 
 
-def explained(proposal: Proposal) -> dict[tuple[str, str], Candidate]:
-    """(source key, target key) -> the candidate with its reasons; the pairs of one rule share those of the first."""
-    found: dict[tuple[str, str], Candidate] = {}
+def explained(proposal: Proposal) -> dict[tuple[str, str], tuple[str, ...]]:
+    """(source key, target key) -> the matcher's reasons; the pairs of one rule share those of the first."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
     for rule in proposal.rules:
         pairs = rule.pairs()
         source, target = pairs[0]
         for candidate in proposal.candidates(source, 2):
             if candidate.target == target:
-                found.update(dict.fromkeys(pairs, candidate))
+                found.update(dict.fromkeys(pairs, tuple(evidence.text for evidence in candidate.evidence)))
     return found
 
 
@@ -172,33 +172,43 @@ def _standing_rules(proposal: Proposal, mapped: Mapping[str, str]) -> tuple[Rule
 def encode_report(report: Report) -> bytes:
     """The report as JSON, ``format`` first, one pair a line."""
     names = ["format", *(name for name in report.__struct_fields__ if name != "format")]
-    return _object([(name, _field(getattr(report, name))) for name in names], "").encode()
+    return b"".join(_object(((name, _field(getattr(report, name))) for name in names), b"\n")) + b"\n"
 
 
 def encode_mapping(pairs: Mapping[str, str]) -> bytes:
     """A plain mapping as JSON, one pair a line."""
-    return _object([(source, _line(target)) for source, target in pairs.items()], "").encode()
+    return b"".join(_object(((source, (_line(target),)) for source, target in pairs.items()), b"\n")) + b"\n"
 
 
-def _field(value: object) -> str:
-    """A field of the report: lists and objects with one member a line."""
-    if isinstance(value, Mapping) and value:
-        return _object([(key, _line(member)) for key, member in value.items()], "  ").rstrip()
-    if isinstance(value, tuple) and value:
-        return "[\n" + ",\n".join(f"    {_line(member)}" for member in value) + "\n  ]"
-    return _line(value)
+def _field(value: object) -> Iterator[bytes]:
+    """A field of the report in pieces: lists and objects with one member a line."""
+    if isinstance(value, Mapping):
+        yield from _object(((key, (_line(member),)) for key, member in value.items()), b"\n  ")
+    elif isinstance(value, tuple) and value:
+        start = b"[\n    "
+        for member in value:
+            yield start
+            yield _line(member)
+            start = b",\n    "
+        yield b"\n  ]"
+    else:
+        yield _line(value)
 
 
-def _object(members: Sequence[tuple[str, str]], indent: str) -> str:
-    inside = ",\n".join(f"{indent}  {_line(key)}: {text}" for key, text in members)
-    return f"{{\n{inside}\n{indent}}}\n" if members else "{}\n"
+def _object(members: Iterable[tuple[str, Iterable[bytes]]], line: bytes) -> Iterator[bytes]:
+    start = b"{"
+    for key, pieces in members:
+        yield start + line + b"  " + _line(key) + b": "
+        yield from pieces
+        start = b","
+    yield line + b"}" if start == b"," else b"{}"
 
 
-def _line(value: object) -> str:
+def _line(value: object) -> bytes:
     try:
-        return msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
+        return msgspec.json.format(msgspec.json.encode(value), indent=0)
     except UnicodeEncodeError:  # a key with half a surrogate pair, which torch's pickles can hold
-        return json.dumps(msgspec.to_builtins(value))
+        return json.dumps(msgspec.to_builtins(value)).encode()
 
 
 class MappingFile(msgspec.Struct, frozen=True):

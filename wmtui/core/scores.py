@@ -30,7 +30,9 @@ _EXECUTION = 0.25
 
 _TOKENS = re.compile(r"[0-9]+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W0-9_A-Za-z]+")
 _NUMBERS = re.compile(r"[0-9]+")
+_RUNS = re.compile(r"([0-9]+)")
 _SEPARATORS = re.compile(r"[./]")
+_BETWEEN = "\n"
 
 
 class ScoreWeights(msgspec.Struct, frozen=True):
@@ -101,22 +103,35 @@ def name_score(source: str, target: str) -> float:
     return _JACCARD * overlap + _EDIT * edit + _SUBSTRING * substring + _TYPE * same_type
 
 
-def hierarchy_score(source: str, target: str, order_likeness: float | None = None) -> float:
-    """How alike two keys' places in their modules are, 0 to 1.
-
-    Args:
-        order_likeness: 0 to 1, likeness of the positions in the execution order; None where it is not known.
-    """
+def hierarchy_score(source: str, target: str) -> float:
+    """How alike two keys' places in their modules are, 0 to 1, as far as names tell."""
     a, b = _segments(without_wrappers(source))[:-1], _segments(without_wrappers(target))[:-1]
     deepest = max(len(a), len(b))
     depth = 1 - abs(len(a) - len(b)) / deepest if deepest else 1.0
     same = sum(x == y for x, y in zip(a, b, strict=False))
     same = max(same, sum(x == y for x, y in zip(reversed(a), reversed(b), strict=False)))
     path = same / deepest if deepest else 1.0
-    score = _DEPTH * depth + _PATH * path + _PARENTS * _jaccard(frozenset(a), frozenset(b))
-    if order_likeness is not None:
-        score += _EXECUTION * (1 - score) * order_likeness
-    return score
+    return _DEPTH * depth + _PATH * path + _PARENTS * _jaccard(frozenset(a), frozenset(b))
+
+
+def _likeness(source: str, target: str) -> tuple[float, float]:
+    """Name and hierarchy score of two keys, of thousands that differ in their numbers alone computed once.
+
+    Both scores see of a number only which others it equals, so that any other numbers with the same equalities do.
+    """
+    if _BETWEEN in source:
+        return name_score(source, target), hierarchy_score(source, target)
+    parts = _RUNS.split(f"{source}{_BETWEEN}{target}")
+    numbers: dict[str, str] = {}
+    for at in range(1, len(parts), 2):
+        parts[at] = numbers.setdefault(parts[at], str(len(numbers)))
+    return _likeness_of("".join(parts))
+
+
+@lru_cache(maxsize=16384)
+def _likeness_of(names: str) -> tuple[float, float]:
+    source, _, target = names.partition(_BETWEEN)
+    return name_score(source, target), hierarchy_score(source, target)
 
 
 def composite(
@@ -131,13 +146,11 @@ def composite(
     Args:
         ordered: how many tensors of either side have a place in the execution order; None where no order is known.
     """
-    likeness = None
+    shape = shape_score(source.shape, target.shape, shape_tolerance)
+    name, hierarchy = _likeness(source.key, target.key)
     if ordered is not None and source.order is not None and target.order is not None:
         here = source.order / max(1, ordered[0] - 1)
         there = target.order / max(1, ordered[1] - 1)
-        likeness = max(0.0, 1 - abs(here - there))
-    shape = shape_score(source.shape, target.shape, shape_tolerance)
-    name = name_score(source.key, target.key)
-    hierarchy = hierarchy_score(source.key, target.key, likeness)
+        hierarchy += _EXECUTION * (1 - hierarchy) * max(0.0, 1 - abs(here - there))
     total = weights.shape * shape + weights.name * name + weights.hierarchy * hierarchy
     return Score(total, shape, name, hierarchy)

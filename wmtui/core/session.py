@@ -74,6 +74,9 @@ class Session:
     Args:
         source, target: the two sides.
         proposal: what the matcher says; replaced by :meth:`propose`.
+
+    Attributes:
+        version: another one after each change, for whoever keeps what was read off the session.
     """
 
     def __init__(self, source: Listing, target: Listing, proposal: Proposal) -> None:
@@ -87,6 +90,7 @@ class Session:
         self._source_counts: Counter[Status] = Counter()
         self._target_counts: Counter[Status] = Counter()
         self._free: Counter[int] = Counter()
+        self.version = 0
         self.propose(proposal)
 
     # ---- what stands
@@ -209,6 +213,7 @@ class Session:
     def propose(self, proposal: Proposal) -> None:
         """Take a new proposal for what is pending; nothing that was decided changes."""
         self.proposal = proposal
+        self.version += 1
         index, target_index = self.source.index, self.target.index
         self._wants = {index[p.source]: target_index[p.target] for p in proposal.pairs.values()}
         self._wanted_by = {t: s for s, t in self._wants.items()}
@@ -291,6 +296,7 @@ class Session:
         return sources, targets
 
     def _write(self, sources: dict[int, Settled | None], targets: dict[int, bool]) -> Change:
+        self.version += 1
         touched_sources, touched_targets = set(sources), set(targets)
         for s, new in sources.items():
             old = self._settled.get(s)

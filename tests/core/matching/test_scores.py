@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.core.matching.helpers import listing
 from wmtui.core.listing import TensorSpec
-from wmtui.core.scores import ScoreWeights, composite, name_score, shape_score
+from wmtui.core.scores import ScoreWeights, composite, hierarchy_score, name_score, shape_score
 from wmtui.core.strategies import suggest
 
 OLD = {
@@ -55,6 +55,15 @@ def test_wrappers_cost_no_score_and_the_total_is_the_weighted_sum():
     assert score.total == pytest.approx(0.5 * 0.7 + 0.3 * score.name + 0.2 * score.hierarchy)
     only_names = composite(TensorSpec("a", (1,)), TensorSpec("a", (2,)), ScoreWeights(0, 1, 0))
     assert only_names.total == 1.0
+
+
+NUMBERED = st.text(st.sampled_from("aB.0123_/\u0661\n"), min_size=1, max_size=12)
+
+
+@given(NUMBERED, NUMBERED)
+def test_keys_that_differ_in_their_numbers_share_one_computation(source, target):
+    score = composite(TensorSpec(source), TensorSpec(target))
+    assert (score.name, score.hierarchy) == (name_score(source, target), hierarchy_score(source, target))
 
 
 KEYS = st.lists(st.sampled_from(["a", "b", "layer1", "fc", "0", "module"]), min_size=1, max_size=5).map(".".join)
