@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wmtui.cli.exits import Exit
 from wmtui.cli.progress import progress_line
@@ -19,43 +20,20 @@ from wmtui.core.proposal import Transform
 from wmtui.core.report import parse_mapping
 from wmtui.errors import InputError
 
+if TYPE_CHECKING:
+    from wmtui.files.source import OpenedSide
+
 
 def run(args: argparse.Namespace) -> int:
     """Check that the mapping fits the checkpoint, then write the renamed one."""
-    from wmtui.files.writing import output_size, representable
+    from wmtui.files.writing import output_size
 
     if args.strict_load and not args.target:
         raise InputError("--strict-load needs a model to load into", "Give it with --target.")
-    found = parse_mapping(read_small(args.mapping), args.mapping)
     source = open_one(args.checkpoint, weights_key=args.weights_key)
+    target = open_one(args.target, arguments=args.target_args) if args.target else None
     listing = source.side.listing
-    misfits = found.misfits(listing)
-    if misfits:
-        raise InputError(
-            f"{args.mapping} does not fit {args.checkpoint}: {misfits[0]}",
-            "Give the checkpoint that the mapping was made for, or choose its dictionary with --weights-key.",
-        )
-    if found.source_digest and found.source_digest != listing.digest:
-        print("wmtui: the checkpoint is not the report's own, though all keys of the report are in it", file=sys.stderr)
-    target = None
-    if args.target:
-        target = open_one(args.target, arguments=args.target_args)
-    known = target.side.listing if target is not None else found.known_target("target")
-    pairs = [
-        (pair.source, pair.target, pair.transform)
-        if pair.transform is not Transform.NONE or known is None or pair.target not in known
-        else (pair.source, pair.target, transform_between(listing[pair.source].shape, known[pair.target].shape))
-        for pair in found.pairs
-    ]
-    plan = make_plan(
-        listing,
-        [(s, t, transform or Transform.NONE) for s, t, transform in pairs],
-        unmapped=args.unmapped,
-        target=known,
-        representable=representable(source, args.format),
-    )
-    if not found.is_report:
-        _warn_of_transposes(plan, listing)
+    plan = _plan(args, source, target)
     output = Path(args.output)
     how = WriteOptions.of(args)
     problems = how.problems(source, plan, output, unmapped=args.unmapped, force=args.force)
@@ -79,6 +57,39 @@ def run(args: argparse.Namespace) -> int:
     for line in loaded.lines:
         print(printable(line))
     return Exit.DONE if loaded.ok else Exit.LEFT_OPEN
+
+
+def _plan(args: argparse.Namespace, source: OpenedSide, target: OpenedSide | None) -> Plan:
+    """The plan of the mapping or report, which is large and not kept."""
+    from wmtui.files.writing import representable
+
+    found = parse_mapping(read_small(args.mapping), args.mapping)
+    listing = source.side.listing
+    misfits = found.misfits(listing)
+    if misfits:
+        raise InputError(
+            f"{args.mapping} does not fit {args.checkpoint}: {misfits[0]}",
+            "Give the checkpoint that the mapping was made for, or choose its dictionary with --weights-key.",
+        )
+    if found.source_digest and found.source_digest != listing.digest:
+        print("wmtui: the checkpoint is not the report's own, though all keys of the report are in it", file=sys.stderr)
+    known = target.side.listing if target is not None else found.known_target("target")
+    pairs = (
+        (pair.source, pair.target, pair.transform)
+        if pair.transform is not Transform.NONE or known is None or pair.target not in known
+        else (pair.source, pair.target, transform_between(listing[pair.source].shape, known[pair.target].shape))
+        for pair in found.pairs
+    )
+    plan = make_plan(
+        listing,
+        ((s, t, transform or Transform.NONE) for s, t, transform in pairs),
+        unmapped=args.unmapped,
+        target=known,
+        representable=representable(source, args.format),
+    )
+    if not found.is_report:
+        _warn_of_transposes(plan, listing)
+    return plan
 
 
 def _warn_of_transposes(plan: Plan, listing: Listing) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from .listing import Listing
-from .plan import Operation, Plan
+from .plan import Plan
 
 
 class Forecast(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class Forecast(msgspec.Struct, frozen=True):
 
 def forecast(plan: Plan, source: Listing, target: Listing) -> Forecast:
     """Compare what a plan writes with what the target asks for."""
-    written = {key: _shape(op, source) for key, op in plan.outputs()}
+    written = {key: op.result(source[op.sources[0]].shape) for key, op in plan.outputs()}
     return Forecast(
         tuple(spec.key for spec in target if spec.key not in written),
         tuple(key for key in written if key not in target),
@@ -38,10 +38,3 @@ def forecast(plan: Plan, source: Listing, target: Listing) -> Forecast:
 def _loads(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     """Whether ``Module.load_state_dict`` takes the shape; it gives a scalar the element of a vector of one."""
     return given == wanted or (given == (1,) and wanted == ())
-
-
-def _shape(op: Operation, source: Listing) -> tuple[int, ...]:
-    shape = source[op.sources[0]].shape
-    if op.shape is not None:
-        return op.shape
-    return tuple(shape[d] for d in op.permutation) if op.permutation is not None else shape

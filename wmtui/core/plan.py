@@ -36,7 +36,7 @@ and width first (TensorFlow, Flax) against last (PyTorch), its depthwise form, a
 """
 
 
-class Operation(msgspec.Struct, frozen=True):
+class Operation(msgspec.Struct, frozen=True, gc=False):
     """One step of a plan.
 
     Attributes:
@@ -52,6 +52,12 @@ class Operation(msgspec.Struct, frozen=True):
     targets: tuple[str, ...]
     permutation: tuple[int, ...] | None = None
     shape: Shape | None = None
+
+    def result(self, shape: Shape) -> Shape:
+        """The shape that a tensor of this shape comes out with."""
+        if self.shape is not None:
+            return self.shape
+        return tuple(shape[d] for d in self.permutation) if self.permutation is not None else shape
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -178,10 +184,11 @@ def make_plan(
             kept.append(spec.key)
             operations.append(Operation("rename", (spec.key,), (spec.key,)))
     plan = Plan(tuple(operations), tuple(kept), tuple(dropped))
-    for key, _ in plan.outputs():
-        reason = representable(key) if representable is not None else None
-        if reason is not None:
-            raise PlanError(f"the key {key!r} cannot be written: {reason}", "Choose another target name or format.")
+    if representable is not None:
+        for key, _ in plan.outputs():
+            reason = representable(key)
+            if reason is not None:
+                raise PlanError(f"the key {key!r} cannot be written: {reason}", "Choose another target name or format.")
     return plan
 
 

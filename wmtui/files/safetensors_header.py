@@ -7,8 +7,9 @@ JSON, then the elements of all tensors without gaps.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from math import prod
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -37,6 +38,49 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     data_offsets: tuple[int, int] = (-1, -1)
 
 
+class Entries(Mapping[str, Entry]):
+    """Entries by key, packed: of 100,000 tensors there are few types and shapes."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._kinds: list[tuple[str, tuple[int, ...]]] = []
+        self._known: dict[tuple[str, tuple[int, ...]], tuple[str, tuple[int, ...]]] = {}
+        self._offsets = array("Q")
+
+    def add(self, key: str, dtype: str, shape: tuple[int, ...], begin: int, end: int) -> None:
+        """Put one more at the end."""
+        self._places[key] = len(self._places)
+        kind = dtype, shape
+        self._kinds.append(self._known.setdefault(kind, kind))
+        self._offsets.append(begin)
+        self._offsets.append(end)
+
+    def spans(self) -> Iterator[tuple[int, int, str]]:
+        """(first byte, byte after the last, key) in the order of the data."""
+        begins, ends, keys = self._offsets[::2], self._offsets[1::2], list(self._places)
+        order: Iterable[int] = range(len(keys))
+        if any(begins[i] < ends[i - 1] for i in range(1, len(keys))):
+            order = sorted(order, key=lambda i: (begins[i], ends[i]))
+        return ((begins[i], ends[i], keys[i]) for i in order)
+
+    def __getitem__(self, key: str) -> Entry:
+        place = self._places[key]
+        return Entry(*self._kinds[place], (self._offsets[2 * place], self._offsets[2 * place + 1]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Entries):
+            return NotImplemented
+        return (self._places, self._kinds, self._offsets) == (other._places, other._kinds, other._offsets)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Header(msgspec.Struct, frozen=True):
     """A checked header.
 
@@ -46,23 +90,30 @@ class Header(msgspec.Struct, frozen=True):
         metadata: its ``__metadata__``; empty where there is none.
         data_start: the byte of the file at which offsets begin to count.
         size: of the file, in bytes.
+        digest: of the header's bytes.
     """
 
     path: Path
-    entries: Mapping[str, Entry]
+    entries: Entries
     metadata: Mapping[str, str]
     data_start: int
     size: int
+    digest: bytes
+
+    def unchanged(self) -> bool:
+        """Whether the file still has this header and size.
+
+        Raises:
+            FormatError: it has none any more.
+            InputError: the file cannot be read.
+        """
+        with RegularFile(self.path) as file:
+            return file.size == self.size and _digest(file.read_at(0, self.data_start)) == self.digest
 
 
-class _Metadata(msgspec.Struct):
-    metadata: dict[str, str] = msgspec.field(name="__metadata__", default_factory=dict)
-
-
-_entries = msgspec.json.Decoder(dict[str, Entry])
-_raw_entries = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _entry = msgspec.json.Decoder(Entry)
-_metadata = msgspec.json.Decoder(_Metadata)
+_metadata = msgspec.json.Decoder(dict[str, str])
 
 
 def read_header(path: Path) -> Header:
@@ -86,40 +137,51 @@ def read_header(path: Path) -> Header:
             raise FormatError(f"{path}: the header ({length:,} bytes) is longer than the file ({file.size:,})", _AGAIN)
         raw = file.read_at(8, length)
     with no_garbage_collection():
-        entries, metadata = parse(raw, str(path))
-        check(entries, file.size - 8 - length, str(path))
-    return Header(path, entries, metadata, 8 + length, file.size)
+        entries, metadata = parse(raw, file.size - 8 - length, str(path))
+    return Header(path, entries, metadata, 8 + length, file.size, _digest(length.to_bytes(8, "little"), raw))
 
 
-def parse(raw: bytes, where: str) -> tuple[dict[str, Entry], dict[str, str]]:
-    """The entries and the metadata of a header's JSON; see `read_header` for the errors."""
+def _digest(*parts: bytes) -> bytes:
+    made = blake2b(digest_size=16)
+    for part in parts:
+        made.update(part)
+    return made.digest()
+
+
+def parse(raw: bytes, data_size: int, where: str) -> tuple[Entries, dict[str, str]]:
+    """The entries and the metadata of a header's JSON; see `read_header` for the errors.
+
+    Args:
+        data_size: bytes that follow the header.
+    """
     if not raw.startswith(b"{"):
         raise FormatError(f"{where}: the header does not begin with '{{'", "make sure that this is a safetensors file")
     if raw.count(b"{") > MAX_TENSORS or raw.count(b",") > MAX_COMMAS:
         raise UnsafeError(f"{where}: the header has more entries than any real file", "do not trust this file")
+    metadata: dict[str, str] = {}
+    entries = Entries()
+    key = ""
     try:
         if not raw.isascii():
             str(raw, "utf-8")  # names that are skipped are not decoded below
-        metadata = _metadata.decode(raw).metadata
-        entries = _decode_entries(raw)
+        parts = _parts.decode(raw)
+        objects = 1 + len(parts)
+        for key, part in parts.items():
+            if key == "__metadata__":
+                metadata = _metadata.decode(part)
+            else:
+                entry = _entry.decode(part)
+                _check_entry(key, entry, data_size, where)
+                entries.add(key, entry.dtype, entry.shape, *entry.data_offsets)
     except msgspec.ValidationError as e:
-        raise FormatError(f"{where}: the header breaks the format: {e}", _WRITER) from e
+        raise FormatError(f"{where}: the header breaks the format: {e}{f' of {key!r}' if key else ''}", _WRITER) from e
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise FormatError(f"{where}: the header is no JSON: {e}", _AGAIN) from e
-    objects = 1 + len(entries)
-    entries.pop("__metadata__", None)
     fields = [raw.count(name) for name in (b'"dtype"', b'"shape"', b'"data_offsets"')]
     if b"\\" in raw or raw.count(b"{") != objects or fields != [len(entries)] * 3:
         _refuse_duplicates(raw, where)
+    _check_spans(entries, data_size, where)
     return entries, metadata
-
-
-def _decode_entries(raw: bytes) -> dict[str, Entry]:
-    try:
-        return _entries.decode(raw)
-    except msgspec.ValidationError:  # metadata may itself have keys such as "shape", with text as the value
-        parts = _raw_entries.decode(raw)
-        return {key: _entry.decode(part) for key, part in parts.items() if key != "__metadata__"}
 
 
 def _refuse_duplicates(raw: bytes, where: str) -> None:
@@ -139,41 +201,37 @@ def _refuse_duplicates(raw: bytes, where: str) -> None:
         raise FormatError(f"{where}: the header is no JSON: {e}", _AGAIN) from e
 
 
-def check(entries: Mapping[str, Entry], data_size: int, where: str) -> None:
-    """Every rule about types, shapes and byte ranges.
+def _check_entry(key: str, entry: Entry, data_size: int, where: str) -> None:
+    """Every rule about the type, the shape and the bytes of one tensor."""
+    begin, end = entry.data_offsets
+    name = SAFETENSORS.get(entry.dtype)
+    if name is None:
+        raise FormatError(f"{where}: {key!r} has the unknown type {entry.dtype!r}", "try a newer wmtui")
+    if begin < 0 or end < 0:
+        raise FormatError(f"{where}: {key!r} has no data_offsets, or negative ones", _WRITER)
+    if end < begin:
+        raise FormatError(f"{where}: the data of {key!r} end before they begin", _WRITER)
+    if end > data_size:
+        raise FormatError(f"{where}: the data of {key!r} lie beyond the end of the file", _AGAIN)
+    bits = BITS[name]
+    for length in entry.shape:
+        bits *= length
+        if length < 0 or bits >= 1 << 66:
+            if entry.shape is _NO_SHAPE:
+                raise FormatError(f"{where}: {key!r} has no shape", _WRITER)
+            raise FormatError(f"{where}: {key!r} has a length in its shape that is negative or too large", _WRITER)
+    if bits % 8:
+        raise FormatError(f"{where}: the elements of {key!r} do not fill whole bytes", _WRITER)
+    if bits != (end - begin) * 8:
+        raise FormatError(
+            f"{where}: {key!r} takes {bits // 8:,} bytes by its shape and {end - begin:,} by its offsets", _WRITER
+        )
 
-    Raises:
-        FormatError: one is broken; the message names the tensor.
-    """
-    spans = []
-    for key, entry in entries.items():
-        begin, end = entry.data_offsets
-        name = SAFETENSORS.get(entry.dtype)
-        if name is None:
-            raise FormatError(f"{where}: {key!r} has the unknown type {entry.dtype!r}", "try a newer wmtui")
-        if begin < 0 or end < 0:
-            raise FormatError(f"{where}: {key!r} has no data_offsets, or negative ones", _WRITER)
-        if end < begin:
-            raise FormatError(f"{where}: the data of {key!r} end before they begin", _WRITER)
-        if end > data_size:
-            raise FormatError(f"{where}: the data of {key!r} lie beyond the end of the file", _AGAIN)
-        bits = BITS[name]
-        for length in entry.shape:
-            bits *= length
-            if length < 0 or bits >= 1 << 66:
-                if entry.shape is _NO_SHAPE:
-                    raise FormatError(f"{where}: {key!r} has no shape", _WRITER)
-                raise FormatError(f"{where}: {key!r} has a length in its shape that is negative or too large", _WRITER)
-        if bits % 8:
-            raise FormatError(f"{where}: the elements of {key!r} do not fill whole bytes", _WRITER)
-        if bits != (end - begin) * 8:
-            raise FormatError(
-                f"{where}: {key!r} takes {bits // 8:,} bytes by its shape and {end - begin:,} by its offsets", _WRITER
-            )
-        spans.append((begin, end, key))
-    spans.sort()
+
+def _check_spans(entries: Entries, data_size: int, where: str) -> None:
+    """Every byte belongs to one tensor."""
     done = 0
-    for begin, end, key in spans:
+    for begin, end, key in entries.spans():
         if begin < done:
             raise FormatError(f"{where}: the data of {key!r} overlap those of another tensor", _WRITER)
         if begin > done:
@@ -189,8 +247,3 @@ def torch_view(entry: Entry) -> tuple[str, tuple[int, ...]]:
     if name == "float4_e2m1fn" and entry.shape and entry.shape[-1] % 2 == 0:
         return "float4_e2m1fn_x2", (*entry.shape[:-1], entry.shape[-1] // 2)
     return name, entry.shape
-
-
-def numel_of(entry: Entry) -> int:
-    """Number of elements in safetensors' own count."""
-    return prod(entry.shape)

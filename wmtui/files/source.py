@@ -20,7 +20,7 @@ from wmtui.core.side import Side
 from wmtui.errors import InputError
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where a tensor's elements lie: a view of one storage, which tied tensors share.
 
     Attributes:

@@ -79,9 +79,9 @@ class DistributedEdit:
             self._rename(weights, steps)
         self._lists: set[str] = set()
         if optimizer:
-            names = {old: new[0][0] for old, new in steps.by_source.items()}
+            names = steps.names
             self._rename_optimizer(names)
-        self._names = {old: new[0][0] for old, new in steps.by_source.items()} if optimizer else {}
+        self._names = steps.names if optimizer else {}
         self._refuse_collisions()
         self._kept = self._kept_spans()
         self.nbytes = sum(span.length for spans in self._kept.values() for span in spans)

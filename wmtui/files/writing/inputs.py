@@ -53,7 +53,7 @@ class Wanted(NamedTuple):
         return self.place.offset + self.elements.start
 
 
-class Scattered(Place, frozen=True):
+class Scattered(Place, frozen=True, gc=False):
     """A tensor that lies in several places; marked as packed, as it must be put together before it is used."""
 
     parts: tuple[Piece, ...] = ()
@@ -103,13 +103,7 @@ def wanted(key: str, op: Operation, place: Place) -> Wanted:
         )
         if op.permutation is not None:
             elements = elements.permuted(op.permutation)
-    if op.shape is not None:
-        shape = op.shape
-    elif op.permutation is not None:
-        shape = tuple(place.shape[d] for d in op.permutation)
-    else:
-        shape = place.shape
-    return Wanted(key, place.dtype, shape, place, elements)
+    return Wanted(key, place.dtype, op.result(place.shape), place, elements)
 
 
 class Inputs:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from wmtui.core.listing import TensorSpec
 from wmtui.core.plan import Operation
 from wmtui.errors import FormatError, WriteError
 from wmtui.files.atomic import OutputFile
 from wmtui.files.disk import Tick
-from wmtui.files.safetensors_header import Entry, read_header, torch_view
+from wmtui.files.dtypes import BITS
+from wmtui.files.safetensors_header import Entries, Entry, read_header, torch_view
 from wmtui.files.source import Place
 from wmtui.files.torch_file import read_torch_file
 from wmtui.files.unwrap import choose, find_weights
-from wmtui.files.writing.inputs import Inputs, Wanted, wanted
+from wmtui.files.writing.inputs import Inputs, Wanted
 from wmtui.files.writing.pickle_writer import write_pickle
-from wmtui.files.writing.safetensors_writer import in_order, write_safetensors
+from wmtui.files.writing.safetensors_writer import write_safetensors
 from wmtui.files.writing.steps import Steps
 from wmtui.files.writing.torch_archive import Record, write_archive
 from wmtui.files.writing.torch_edit import TorchEdit
@@ -25,14 +27,28 @@ from wmtui.files.writing.torch_nodes import ordered_dict, storage_node, tensor_n
 
 Expected = tuple[str, tuple[int, ...]]
 """Type and shape of a tensor, in torch's terms."""
+_T = TypeVar("_T")
 
 
 class Outcome(NamedTuple):
-    """One tensor to be written: its new key, the operation, and what will stand in the output."""
+    """One tensor to be written: the operation, and the source's tensor."""
 
-    key: str
     op: Operation
-    expected: Expected
+    spec: TensorSpec
+
+    @property
+    def key(self) -> str:
+        """Its new key."""
+        return self.op.targets[0]
+
+    @property
+    def expected(self) -> Expected:
+        """What will stand in the output."""
+        return self.spec.dtype, self.op.result(self.spec.shape)
+
+
+Make = Callable[[Outcome], Wanted]
+"""Looks up what a tensor is made of; there may be 100,000, so that nobody keeps them all."""
 
 
 class Job(ABC):
@@ -94,36 +110,61 @@ class SafetensorsJob(Job):
     """A safetensors file.
 
     Args:
-        tensors: what it is made of, by new key.
+        make: what its tensors are made of.
         metadata: its ``__metadata__``.
-        keep_order: whether payload stays in the order of the source's.
+        keep_order: whether payload stays in the order of the source's, so that it can be copied in one piece; else
+            types with large elements come first, so that every element is aligned.
     """
 
-    def __init__(
-        self, outcomes: Sequence[Outcome], tensors: Sequence[Wanted], metadata: Mapping[str, str], keep_order: bool
-    ) -> None:
-        super().__init__(outcomes, sum(tensor.nbytes for tensor in tensors))
-        self._tensors = in_order(tensors, keep_order)
+    def __init__(self, outcomes: Sequence[Outcome], make: Make, metadata: Mapping[str, str], keep_order: bool) -> None:
+        nbytes = 0
+        order: list[tuple[str, int]] = []
+        for outcome in outcomes:
+            tensor = make(outcome)
+            nbytes += tensor.nbytes
+            order.append((str(tensor.place.path), tensor.begin) if keep_order else ("", -BITS[tensor.dtype]))
+        super().__init__([outcomes[i] for i in sorted(range(len(outcomes)), key=order.__getitem__)], nbytes)
+        self._make = make
         self._metadata = metadata
+        self._entries = Entries()
 
     def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
-        tensors, self._tensors = self._tensors, []  # there may be 100,000: memory for what comes now
-        self._entries: Mapping[str, Entry] = write_safetensors(output, tensors, self._metadata, inputs, tick)
+        self._entries = write_safetensors(output, self._tensors, self._metadata, inputs, tick)
+
+    def _tensors(self) -> Iterator[Wanted]:
+        return map(self._make, self.outcomes)
 
     def found(self, path: Path) -> Mapping[str, Expected]:
         entries = read_header(path).entries
         if entries != self._entries:
             raise FormatError("its byte ranges differ")
-        return {key: torch_view(entry) for key, entry in entries.items()}
+        return _Looked(entries, lambda _, entry: torch_view(entry))
 
     def places(self, path: Path) -> Mapping[str, Place]:
         header = read_header(path)
-        made = {}
-        for key, entry in header.entries.items():
+
+        def place(key: str, entry: Entry) -> Place:
             begin, end = entry.data_offsets
-            dtype, shape = torch_view(entry)
-            made[key] = Place(path, header.data_start + begin, end - begin, key, dtype, shape)
-        return made
+            return Place(path, header.data_start + begin, end - begin, key, *torch_view(entry))
+
+        return _Looked(header.entries, place)
+
+
+class _Looked(Mapping[str, _T]):
+    """What a function makes of the entries of a header, each when it is asked for."""
+
+    def __init__(self, entries: Entries, make: Callable[[str, Entry], _T]) -> None:
+        self._entries = entries
+        self._make = make
+
+    def __getitem__(self, key: str) -> _T:
+        return self._make(key, self._entries[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
 class _TorchJob(Job):
@@ -173,13 +214,13 @@ class TorchFreshJob(_TorchJob):
     """A torch file with nothing but a state dict; tensors that lay on one storage still do.
 
     Args:
-        tensors: what it is made of, in order.
+        make: what its tensors are made of.
     """
 
-    def __init__(self, outcomes: Sequence[Outcome], tensors: Sequence[Wanted]) -> None:
+    def __init__(self, outcomes: Sequence[Outcome], make: Make) -> None:
         self._storages: dict[str, Record] = {}
         self._keys: dict[tuple[object, ...], str] = {}
-        self._root = ordered_dict([(tensor.key, self._node(tensor)) for tensor in tensors])
+        self._root = ordered_dict([(outcome.key, self._node(make(outcome))) for outcome in outcomes])
         super().__init__(outcomes, sum(record.size for record in self._storages.values()), "")
 
     def _node(self, tensor: Wanted) -> object:
@@ -201,12 +242,7 @@ class TorchFreshJob(_TorchJob):
         write_archive(output, "archive/", pickled, self._storages, inputs, tick)
 
 
-def tensors_of(outcomes: Sequence[Outcome], places: Mapping[str, Place]) -> list[Wanted]:
-    """What tensors are made of, given the places of their sources."""
-    return [wanted(outcome.key, outcome.op, places[outcome.op.sources[0]]) for outcome in outcomes]
-
-
-def aliases_of(tensors: Sequence[Wanted]) -> dict[str, str]:
+def aliases_of(tensors: Iterable[Wanted]) -> dict[str, str]:
     """Key -> an earlier key with the very same elements."""
     first: dict[tuple[object, ...], str] = {}
     found = {}

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from wmtui.core.listing import TensorSpec
-from wmtui.core.plan import Operation, Plan, Unmapped
+from wmtui.core.listing import Listing
+from wmtui.core.plan import Plan, Unmapped
 from wmtui.errors import InputError
 from wmtui.files.dcp import DcpSource
 from wmtui.files.quiet_gc import no_garbage_collection
 from wmtui.files.safetensors_source import SafetensorsSource
 from wmtui.files.sharded import read_index
-from wmtui.files.source import OpenedSide
+from wmtui.files.source import OpenedSide, Source
 from wmtui.files.torch_source import TorchSource
 from wmtui.files.writing.distributed import DistributedEdit
 from wmtui.files.writing.inputs import Wanted, place_of, wanted
-from wmtui.files.writing.jobs import Job, Outcome, SafetensorsJob, TorchEditJob, TorchFreshJob, aliases_of
+from wmtui.files.writing.jobs import Job, Make, Outcome, SafetensorsJob, TorchEditJob, TorchFreshJob, aliases_of
 from wmtui.files.writing.safetensors_writer import no_such_type, safetensors_entry
 from wmtui.files.writing.steps import Steps, steps_of
 
@@ -116,7 +117,7 @@ def make_distributed(opened: OpenedSide, plan: Plan, options: Options) -> Distri
 
 def _outcomes(opened: OpenedSide, steps: Steps) -> list[Outcome]:
     specs = _specs(opened)
-    made = [Outcome(key, op, _expected(specs[op.sources[0]], op)) for key, op in steps.outputs(specs)]
+    made = [Outcome(op, specs[op.sources[0]]) for _, op in steps.outputs(specs.keys)]
     if not made:
         raise InputError("nothing would be written: every weight is dropped", "Accept some pairs, or keep the rest.")
     return made
@@ -132,14 +133,13 @@ def make_layout(opened: OpenedSide, plan: Plan, output: Path, options: Options) 
     kind = format_of(opened, options.format)
     steps = steps_of(plan, options.others)
     source = opened.source
-    specs = _specs(opened)
     made = _outcomes(opened, steps)
     edit = isinstance(source, TorchSource) and kind == "torch" and options.shard_size is None
     if not edit and (options.also or options.optimizer):
         raise InputError(
             "further dictionaries and optimizer states are kept in torch files only", "Leave out format and shard size."
         )
-    groups = _by_size(made, specs, options.shard_size) if options.shard_size else _by_file(made, opened)
+    groups = _by_size(made, options.shard_size) if options.shard_size else _by_file(made, opened)
     notes: list[str] = []
     jobs: list[Job] = []
     for number, outcomes in groups.items():
@@ -150,24 +150,16 @@ def make_layout(opened: OpenedSide, plan: Plan, output: Path, options: Options) 
     if not edit and not isinstance(source, SafetensorsSource) and _has_more(opened):
         notes.append("only the weights are written: what else the checkpoint holds stays behind")
     names = _names(opened, kind, list(groups), options)
-    return _place(opened, output, list(zip(names, jobs, strict=True)), made, specs, notes)
+    return _place(opened, output, list(zip(names, jobs, strict=True)), made, notes)
 
 
-def _specs(opened: OpenedSide) -> dict[str, TensorSpec]:
-    """All weights of the source by key, also those that the side leaves out."""
+def _specs(opened: OpenedSide) -> Listing:
+    """All weights of the source, also those that the side leaves out."""
     source, side = opened.source, opened.side
     partial = bool(side.spec.prefix) or side.spec.buffers != "include"
     if partial and isinstance(source, SafetensorsSource | TorchSource | DcpSource):
-        return {spec.key: spec for spec in source.specs()}
-    return {spec.key: spec for spec in side.listing}
-
-
-def _expected(spec: TensorSpec, op: Operation) -> tuple[str, tuple[int, ...]]:
-    if op.shape is not None:
-        return spec.dtype, op.shape
-    if op.permutation is not None:
-        return spec.dtype, tuple(spec.shape[d] for d in op.permutation)
-    return spec.dtype, spec.shape
+        return Listing(side.name, source.specs())
+    return side.listing
 
 
 def _by_file(made: Iterable[Outcome], opened: OpenedSide) -> dict[int, list[Outcome]]:
@@ -185,12 +177,12 @@ def _by_file(made: Iterable[Outcome], opened: OpenedSide) -> dict[int, list[Outc
     return dict(sorted(groups.items()))
 
 
-def _by_size(made: Iterable[Outcome], specs: Mapping[str, TensorSpec], limit: int) -> dict[int, list[Outcome]]:
+def _by_size(made: Iterable[Outcome], limit: int) -> dict[int, list[Outcome]]:
     """In order, as many as fit into each shard; a tensor that is larger has one for itself."""
     groups: dict[int, list[Outcome]] = {}
     held = 0
     for outcome in made:
-        size = specs[outcome.op.sources[0]].nbytes or 0
+        size = outcome.spec.nbytes or 0
         if not groups or held + size > limit:
             groups[len(groups)] = []
             held = 0
@@ -218,13 +210,15 @@ def _fresh_job(
         for outcome in outcomes:
             if safetensors_entry(*outcome.expected) is None:
                 raise no_such_type(outcome.op.sources[0], outcome.expected[0])
-    tensors = [wanted(o.key, o.op, place_of(source, o.op.sources[0])) for o in outcomes]
+    make = made_of(source)
     if kind == "torch":
-        return TorchFreshJob(outcomes, tensors)
+        return TorchFreshJob(outcomes, make)
     metadata: dict[str, str] = {"format": "pt"}
     if isinstance(source, SafetensorsSource):
         metadata = dict(opened.side.metadata if options.shard_size else source.headers[number].metadata)
-    aliases = aliases_of(tensors)
+    copied = {outcome.op.sources[0] for outcome in outcomes if outcome.op.kind == "alias"}
+    alone = isinstance(source, SafetensorsSource)  # nothing else in it can lie at one place with another
+    aliases = aliases_of(make(outcome) for outcome in outcomes if not alone or outcome.op.sources[0] in copied)
     if aliases:
         some = next(iter(aliases))
         notes.append(
@@ -232,7 +226,19 @@ def _fresh_job(
             "tie them; its metadata tell of which they are copies"
         )
         metadata |= aliases
-    return SafetensorsJob(outcomes, tensors, metadata, isinstance(source, SafetensorsSource))
+    return SafetensorsJob(outcomes, make, metadata, alone)
+
+
+def made_of(source: Source) -> Make:
+    """What looks up of what each tensor of the output is made.
+
+    It raises `InputError` where a tensor's elements are not there as plain elements.
+    """
+
+    def make(outcome: Outcome) -> Wanted:
+        return wanted(outcome.key, outcome.op, place_of(source, outcome.op.sources[0]))
+
+    return make if isinstance(source, SafetensorsSource) else cache(make)  # others look into their files for it
 
 
 def _has_more(opened: OpenedSide) -> bool:
@@ -256,7 +262,7 @@ def _names(opened: OpenedSide, kind: str, numbers: Sequence[int], options: Optio
 
 def _place(
     opened: OpenedSide, output: Path, jobs: Sequence[tuple[str, Job]], made: Sequence[Outcome],
-    specs: Mapping[str, TensorSpec], notes: Sequence[str],
+    notes: Sequence[str],
 ) -> Layout:  # fmt: skip
     """Decide on paths: a single file goes where it is asked for, a set into a folder."""
     index_path = index_of(opened)
@@ -282,8 +288,7 @@ def _place(
             "Name a folder, or give a shard size that is larger than the checkpoint.",
         )
     metadata: dict[str, object] = dict(read_index(index_path).metadata) if index_path is not None else {}
-    sizes = [specs[outcome.op.sources[0]].nbytes or 0 for outcome in made]
-    metadata["total_size"] = sum(sizes)
+    metadata["total_size"] = sum(outcome.spec.nbytes or 0 for outcome in made)
     index = Index(metadata, tuple(outcome.key for outcome in made))
     return Layout(folder / index_name, tuple((folder / name, job) for name, job in jobs), index, (*notes,))
 
@@ -296,15 +301,3 @@ def index_of(opened: OpenedSide) -> Path | None:
 
 def _is_shard_name(name: str) -> bool:
     return _SHARD.search(Path(name).stem) is not None
-
-
-def wanted_of(opened: OpenedSide, job: Job) -> dict[str, Wanted]:
-    """What a job's plain tensors are made of, by new key."""
-    made: dict[str, Wanted] = {}
-    for outcome in job.outcomes:
-        try:
-            place = place_of(opened.source, outcome.op.sources[0])
-        except InputError:
-            continue
-        made[outcome.key] = wanted(outcome.key, outcome.op, place)
-    return made

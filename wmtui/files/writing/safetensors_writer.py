@@ -7,7 +7,8 @@ further, until payload lies at the same place within a block as in the source.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -16,8 +17,8 @@ from wmtui.errors import InputError
 from wmtui.files import disk as disk_module
 from wmtui.files.atomic import OutputFile
 from wmtui.files.disk import BLOCK, Tick
-from wmtui.files.dtypes import BITS, SAFETENSORS
-from wmtui.files.safetensors_header import MAX_HEADER, Entry
+from wmtui.files.dtypes import SAFETENSORS
+from wmtui.files.safetensors_header import MAX_HEADER, Entries
 from wmtui.files.writing.elements import write_elements
 from wmtui.files.writing.inputs import Inputs, Wanted
 
@@ -25,9 +26,9 @@ _NAMES = {torch: name for name, torch in SAFETENSORS.items()}
 
 
 class Run(NamedTuple):
-    """Tensors whose payload lies in one piece in source and output; one tensor where it must be rearranged."""
+    """Tensors whose payload lies in one piece in source and output, by the first; one where it must be rearranged."""
 
-    tensors: tuple[Wanted, ...]
+    first: Wanted
     nbytes: int
 
 
@@ -54,103 +55,88 @@ def why_not(key: str) -> str | None:
     return None
 
 
-def in_order(tensors: Sequence[Wanted], keep: bool) -> list[Wanted]:
-    """Tensors in the order of their payload.
-
-    Args:
-        keep: in the order in which they lie in the source, so that they can be copied in one piece; else the types
-            with large elements first, so that every element is aligned.
-    """
-    if keep:
-        return sorted(tensors, key=lambda t: (str(t.place.path), t.begin))
-    return sorted(tensors, key=lambda t: -BITS[t.dtype])
-
-
-def header_of(tensors: Sequence[Wanted]) -> dict[str, Entry]:
-    """The entries of a header for tensors in the order of their payload.
-
-    Raises:
-        InputError: a type that safetensors does not have.
-    """
-    entries: dict[str, Entry] = {}
-    at = 0
-    for tensor in tensors:
-        known = safetensors_entry(tensor.dtype, tensor.shape)
-        if known is None:
-            raise no_such_type(tensor.key, tensor.dtype)
-        dtype, shape = known
-        entries[tensor.key] = Entry(dtype, shape, (at, at + tensor.nbytes))
-        at += tensor.nbytes
-    return entries
-
-
-def encode_header(entries: Mapping[str, Entry], metadata: Mapping[str, str], phase: int = 0, block: int = 8) -> bytes:
-    """The length and the JSON of a header, padded until payload begins at ``phase`` within a block.
+def write_header(
+    output: OutputFile, entries: Entries, metadata: Mapping[str, str], phase: int = 0, block: int = 8
+) -> None:
+    """Write the length and the JSON of a header, padded until payload begins at ``phase`` within a block.
 
     Raises:
         InputError: it is longer than safetensors allows.
     """
-    fields: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    raw = msgspec.json.encode(fields | dict(entries))
-    raw += b" " * ((phase - 8 - len(raw)) % block)
-    if len(raw) > MAX_HEADER:
+    output.append(bytes(8))
+    before = b"{"
+    fields: Iterable[tuple[str, object]] = [("__metadata__", dict(metadata))] if metadata else []
+    for key, value in chain(fields, entries.items()):
+        output.append(before + msgspec.json.encode(key) + b":" + msgspec.json.encode(value))
+        before = b","
+    output.append(b"}" if before == b"," else b"{}")
+    output.append(b" " * ((phase - output.size) % block))
+    length = output.size - 8
+    if length > MAX_HEADER:
         raise InputError(
-            f"the header would have {len(raw):,} bytes; safetensors allows {MAX_HEADER:,}", "Save in more shards."
+            f"the header would have {length:,} bytes; safetensors allows {MAX_HEADER:,}", "Save in more shards."
         )
-    return len(raw).to_bytes(8, "little") + raw
+    output.write_at(0, length.to_bytes(8, "little"))
 
 
-def runs(tensors: Sequence[Wanted]) -> Iterator[Run]:
+def runs(tensors: Iterable[Wanted]) -> Iterator[Run]:
     """Tensors in the order of their payload, those together that can be copied in one piece."""
-    group: list[Wanted] = []
-    end = -1
+    first: Wanted | None = None
+    nbytes = 0
     for tensor in tensors:
         plain = tensor.elements.plain and not tensor.place.compressed
-        if group and plain and tensor.begin == end and tensor.place.path == group[0].place.path:
-            group.append(tensor)
-            end += tensor.nbytes
-            continue
-        if group:
-            yield Run(tuple(group), sum(t.nbytes for t in group))
-        group, end = [], -1
-        if plain:
-            group, end = [tensor], tensor.begin + tensor.nbytes
-        else:
-            yield Run((tensor,), tensor.nbytes)
-    if group:
-        yield Run(tuple(group), sum(t.nbytes for t in group))
+        if first is not None:
+            if plain and tensor.begin == first.begin + nbytes and tensor.place.path == first.place.path:
+                nbytes += tensor.nbytes
+                continue
+            yield Run(first, nbytes)
+        first, nbytes = (tensor, tensor.nbytes) if plain else (None, 0)
+        if not plain:
+            yield Run(tensor, tensor.nbytes)
+    if first is not None:
+        yield Run(first, nbytes)
 
 
 def write_safetensors(
-    output: OutputFile, tensors: Sequence[Wanted], metadata: Mapping[str, str], inputs: Inputs, tick: Tick
-) -> dict[str, Entry]:
+    output: OutputFile, tensors: Callable[[], Iterator[Wanted]], metadata: Mapping[str, str], inputs: Inputs, tick: Tick
+) -> Entries:
     """Write a whole file; the entries of its header.
 
     Args:
-        tensors: in the order of their payload.
+        tensors: gives them in the order of their payload; called twice, so that they need not be kept.
 
     Raises:
         InputError: a type that safetensors does not have, a header that is too long, a source that cannot be read.
         OSError: the disk is full, ...
     """
-    entries = header_of(tensors)
-    pieces = list(runs(tensors))
+    entries = Entries()
+    largest = max(runs(_entered(tensors(), entries)), key=lambda run: run.nbytes, default=None)
     phase, block = 0, 8
-    largest = max(pieces, key=lambda run: run.nbytes, default=None)
-    if largest is not None and largest.nbytes >= BLOCK * 4 and largest.tensors[0].elements.plain:
-        first = largest.tensors[0]
+    if largest is not None and largest.nbytes >= BLOCK * 4 and largest.first.elements.plain:
+        first = largest.first
         if not first.place.compressed and disk_module.disk.shares_blocks(inputs.file(first.place.path).fd, output.fd):
             phase, block = (first.begin - entries[first.key].data_offsets[0]) % BLOCK, BLOCK
-    output.append(encode_header(entries, metadata, phase, block))
-    for run in pieces:
-        first = run.tensors[0]
+    write_header(output, entries, metadata, phase, block)
+    for first, nbytes in runs(tensors()):
         source, base = inputs.storage(first.place, tick)
         start = base + first.elements.start
         if first.elements.plain:
-            output.append_from(source, start, run.nbytes, tick)
+            output.append_from(source, start, nbytes, tick)
         else:
             write_elements(source, first.elements._replace(start=start), output, output.size, tick)
     return entries
+
+
+def _entered(tensors: Iterable[Wanted], entries: Entries) -> Iterator[Wanted]:
+    """The tensors, each entered into a header before it is given on."""
+    at = 0
+    for tensor in tensors:
+        known = safetensors_entry(tensor.dtype, tensor.shape)
+        if known is None:
+            raise no_such_type(tensor.key, tensor.dtype)
+        entries.add(tensor.key, *known, at, at + tensor.nbytes)
+        at += tensor.nbytes
+        yield tensor
 
 
 def _has_surrogates(key: str) -> bool:

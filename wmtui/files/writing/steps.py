@@ -13,23 +13,28 @@ class Steps(NamedTuple):
     """A plan by source key.
 
     Attributes:
-        by_source: source key -> (new key, operation) for each tensor that is made of it, in order.
+        by_source: source key -> the operations on it, in order.
         dropped: source keys that are not written.
         others: what happens to weights that the plan does not know (outside of the prefix, say).
     """
 
-    by_source: Mapping[str, list[tuple[str, Operation]]]
+    by_source: Mapping[str, tuple[Operation, ...]]
     dropped: frozenset[str]
     others: Unmapped
 
-    def of(self, key: str) -> list[tuple[str, Operation]]:
+    def of(self, key: str) -> tuple[Operation, ...]:
         """What becomes of a weight."""
         known = self.by_source.get(key)
         if known is not None:
             return known
         if key in self.dropped or self.others == "drop":
-            return []
-        return [(key, Operation("rename", (key,), (key,)))]
+            return ()
+        return (Operation("rename", (key,), (key,)),)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Source key -> its first new name."""
+        return {key: ops[0].targets[0] for key, ops in self.by_source.items()}
 
     def outputs(self, keys: Iterable[str]) -> Iterator[tuple[str, Operation]]:
         """What becomes of some weights, in their order.
@@ -39,7 +44,8 @@ class Steps(NamedTuple):
         """
         taken: dict[str, str] = {}
         for key in keys:
-            for target, op in self.of(key):
+            for op in self.of(key):
+                target = op.targets[0]
                 if target in taken:
                     raise PlanError(
                         f"{taken[target]!r} and {key!r} would both become {target!r}",
@@ -51,9 +57,9 @@ class Steps(NamedTuple):
 
 def steps_of(plan: Plan, others: Unmapped) -> Steps:
     """A plan by source key."""
-    by_source: dict[str, list[tuple[str, Operation]]] = {}
-    for target, op in plan.outputs():
-        by_source.setdefault(op.sources[0], []).append((target, op))
+    by_source: dict[str, tuple[Operation, ...]] = {}
+    for op in plan.operations:
+        by_source[op.sources[0]] = (*by_source.get(op.sources[0], ()), op)
     return Steps(by_source, frozenset(plan.dropped), others)
 
 

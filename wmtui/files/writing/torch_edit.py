@@ -70,7 +70,7 @@ class TorchEdit:
         for chosen in (weights, *(found for found in further if found.node is not weights.node)):
             self._rename(chosen)
         if optimizer:
-            names = {old: new[0][0] for old, new in steps.by_source.items()}
+            names = steps.names
             self.notes += rename_optimizers(root, names)
         elif kept_by_index(root):
             self.notes.append(BY_INDEX)

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from wmtui.core.plan import Operation
-from wmtui.errors import WriteError
+from wmtui.errors import InputError, WriteError
 from wmtui.files.disk import Tick
 from wmtui.files.regular_file import RegularFile
-from wmtui.files.source import Place
 from wmtui.files.writing.elements import pieces
 from wmtui.files.writing.inputs import Inputs, Wanted, wanted
+from wmtui.files.writing.jobs import Job, Make
 
 _SAME = Operation("rename", ("",), ("",))
 
 
-def verify_tensors(
-    path: Path, places: Mapping[str, Place], tensors: Mapping[str, Wanted], inputs: Inputs, tick: Tick
-) -> None:
-    """Compare what was written with what it was made of.
+def verify_tensors(path: Path, job: Job, make: Make, inputs: Inputs, tick: Tick) -> None:
+    """Compare the plain tensors that a job wrote with what they were made of.
 
     Args:
         path: the written file.
-        places: where in it the tensors lie, by new key.
-        tensors: what they are made of, by new key; what is not there is passed over.
+        make: what they were made of.
 
     Raises:
         WriteError: one differs; the message names it.
     """
+    places = job.places(path)
     with RegularFile(path) as output:
-        for key, place in places.items():
-            if key in tensors and not _same(output, wanted(key, _SAME, place), tensors[key], inputs, tick):
-                raise WriteError(f"{key!r} reads back other than it was written", "Try another disk.")
+        for outcome in job.outcomes:
+            place = places.get(outcome.key)
+            try:
+                tensor = make(outcome)
+            except InputError:
+                continue
+            if place and not _same(output, wanted(outcome.key, _SAME, place), tensor, inputs, tick):
+                raise WriteError(f"{outcome.key!r} reads back other than it was written", "Try another disk.")
 
 
 def _same(output: RegularFile, written: Wanted, tensor: Wanted, inputs: Inputs, tick: Tick) -> bool:

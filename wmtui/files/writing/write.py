@@ -14,7 +14,6 @@ from wmtui.core.ports import CancelledCall, Progress, ProgressCall
 from wmtui.errors import Cancelled, InputError, MissingError, OutputExistsError, WmtuiError, WriteError
 from wmtui.files.atomic import exists_error, resolve, write_atomically
 from wmtui.files.disk import CHUNK, write_errors
-from wmtui.files.safetensors_header import read_header
 from wmtui.files.safetensors_source import SafetensorsSource
 from wmtui.files.source import OpenedSide
 from wmtui.files.writing.inputs import Inputs
@@ -26,9 +25,9 @@ from wmtui.files.writing.layout import (
     Options,
     format_of,
     index_of,
+    made_of,
     make_distributed,
     make_layout,
-    wanted_of,
 )
 from wmtui.files.writing.safetensors_writer import why_not
 from wmtui.files.writing.sets import write_set
@@ -101,7 +100,7 @@ def write_checkpoint(
             job.check(out.path)
             if verify:
                 meter.begin(stage.replace("writing", "comparing"))
-                verify_tensors(out.path, job.places(out.path), wanted_of(opened, job), inputs, meter.tick)
+                verify_tensors(out.path, job, made_of(opened.source), inputs, meter.tick)
 
     paths = [path for path, _ in layout.jobs]
     more: tuple[str, ...] = ()
@@ -284,5 +283,5 @@ def _unchanged(opened: OpenedSide) -> None:
     """See that the headers are still those that were read when the source was opened."""
     if isinstance(opened.source, SafetensorsSource):
         for header in opened.source.headers:
-            if read_header(header.path) != header:
+            if not header.unchanged():
                 raise InputError(f"{header.path} has changed since it was opened", "Open it again.")
