@@ -139,6 +139,30 @@ def test_flat_checkpoints_and_aliases(tmp_path):
     assert set(made) == {"tok", "head"}
 
 
+def test_what_is_transposed_or_reshaped_is_written_anew_and_the_rest_copied(tmp_path):
+    weight, other = torch.randn(30, 40), torch.randn(2, 6, dtype=torch.bfloat16)
+    state = {"model": {"linear": weight, "flat": other, "same": torch.randn(3)}, "ema": {"linear": weight + 1}}
+    side = opened(save(state, tmp_path / "old"), weights_key="model")
+    target = Listing("t", [TensorSpec("w", (40, 30)), TensorSpec("tied", (40, 30), shares="w"), TensorSpec("f", (12,))])
+    pairs = [("linear", "w", Transform.TRANSPOSE), ("flat", "f", Transform.RESHAPE)]
+    plan = make_plan(side.side.listing, pairs, unmapped="keep", target=target)
+    written = write_checkpoint(side, plan, tmp_path / "new", also=("ema",), verify=True)
+    made = load(tmp_path / "new")
+    assert made["model"].keys() == {"w", "tied", "f", "same"}
+    assert torch.equal(made["model"]["w"], weight.t())
+    assert torch.equal(made["model"]["tied"], weight.t())
+    assert torch.equal(made["model"]["f"], other.reshape(12))
+    assert torch.equal(made["model"]["same"], state["model"]["same"])
+    assert torch.equal(made["ema"]["w"], weight.t() + 1)
+    into = {"model": {"w": torch.zeros(40, 30)}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        state_dict_loader.load(into, checkpoint_id=tmp_path / "new")
+    assert torch.equal(into["model"]["w"], weight.t())
+    assert written.nbytes == sum(path.stat().st_size for path in (tmp_path / "new").iterdir())
+    assert (tmp_path / "new" / "__0_0.distcp").stat().st_size < weight.nbytes
+
+
 def test_a_distributed_checkpoint_becomes_one_file(tmp_path):
     state = training_state()
     source = save(state, tmp_path / "old")
@@ -187,8 +211,13 @@ def test_what_several_ranks_wrote_is_renamed_and_put_together(tmp_path):
     whole = torch.load(tmp_path / "new.pt")
     side = opened(source, weights_key="model")
     target = Listing("t", [TensorSpec("turned", (8, 3))])
-    plan = make_plan(side.side.listing, [("last", "turned", Transform.TRANSPOSE)], unmapped="drop", target=target)
+    plan = make_plan(side.side.listing, [("last", "turned", Transform.TRANSPOSE)], unmapped="keep", target=target)
     write_checkpoint(side, plan, tmp_path / "turned.safetensors", format="safetensors", verify=True)
+    write_checkpoint(side, plan, tmp_path / "turned", verify=True)
+    turned = load(tmp_path / "turned")["model"]
+    assert torch.equal(turned.pop("turned"), state["last"].t())
+    assert set(turned) == state.keys() - {"last"}
+    assert all(same_tensor(value, state[key]) for key, value in turned.items())
     for key, value in state.items():
         assert same_tensor(made[f"new.{key}"], value)
         assert same_tensor(joined[f"new.{key}"], value)
@@ -200,10 +229,6 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(tmp_path):
     state = {"model": {"a": torch.randn(4, 3), "b": torch.randn(2)}, "model.c": torch.ones(2)}
     source = save(state, tmp_path / "old")
     side = opened(source, weights_key="model")
-    target = Listing("t", [TensorSpec("a", (3, 4))])
-    turned = make_plan(side.side.listing, [("a", "a", Transform.TRANSPOSE)], unmapped="drop", target=target)
-    with pytest.raises(InputError, match="transposed"):
-        write_checkpoint(side, turned, tmp_path / "new")
     with pytest.raises(InputError, match=r"two entries .* 'model\.c'"):
         write_checkpoint(side, plan_of(side, {"a": "c"}), tmp_path / "new")
     plan = plan_of(side, {"a": "x"})

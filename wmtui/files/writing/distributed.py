@@ -1,7 +1,8 @@
 """Distributed checkpoints written again: their metadata with other names, their data files copied as they are.
 
-Data files hold tensors without names, so that only ``.metadata`` changes (`wmtui.files.dcp` tells the format); a list
-of parameters of an optimizer is the exception. Data of dropped weights are left out of the copies.
+Data files hold tensors without names, so that only ``.metadata`` changes (`wmtui.files.dcp` tells the format). The
+exceptions are lists of parameters of an optimizer, and tensors that are transposed or reshaped: they are written anew,
+whole, into a file of their own. Data that nothing refers to any more are left out of the copies.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from wmtui.errors import FormatError, InputError, KeyMissingError, PlanError, WriteError
+from wmtui.errors import FormatError, KeyMissingError, PlanError, WriteError
 from wmtui.files.atomic import stage_folder, write_atomically, write_bytes
 from wmtui.files.dcp import DcpSource, read_distributed
 from wmtui.files.disk import Tick
@@ -18,23 +19,26 @@ from wmtui.files.pickle_graph import Call, Node, Table, dict_items
 from wmtui.files.pickled_modules import attributes
 from wmtui.files.regular_file import RegularFile
 from wmtui.files.torch_file import read_torch_part
+from wmtui.files.torch_tensors import tensor_of
 from wmtui.files.unwrap import Weights, choose, find_weights, nodes_at, weights_at
-from wmtui.files.writing.inputs import Inputs
+from wmtui.files.writing.inputs import UNCHANGED, Inputs, Wanted, place_of, wanted
 from wmtui.files.writing.jobs import Expected
 from wmtui.files.writing.pickle_writer import write_pickle
 from wmtui.files.writing.steps import Steps
-from wmtui.files.writing.torch_archive import write_archive
-from wmtui.files.writing.torch_nodes import replace_items
+from wmtui.files.writing.torch_archive import Record, write_archive
+from wmtui.files.writing.torch_nodes import replace_items, size_node, storage_node, tensor_node
+from wmtui.files.writing.verify import same_elements
 
 METADATA = ".metadata"
 Path_ = tuple[Node, ...]
 
 
 class _Name(NamedTuple):
-    """A new flat name, and its path in the nested state dict."""
+    """A new flat name, its path in the nested state dict, and what it is made of where it is not a copy."""
 
     flat: str
     path: Path_
+    made: Wanted | None = None
 
 
 class _Span(NamedTuple):
@@ -76,7 +80,7 @@ class DistributedEdit:
         self._tables = [found.get(name) for name in ("state_dict_metadata", "planner_data", "storage_data")]
         self._new: dict[str, list[_Name]] = {}
         for weights in (source.weights, *(self._weights_at(source, name) for name in also)):
-            self._rename(weights, steps)
+            self._rename(source, weights, steps)
         self._lists: set[str] = set()
         if optimizer:
             names = steps.names
@@ -84,7 +88,9 @@ class DistributedEdit:
         self._names = steps.names if optimizer else {}
         self._refuse_collisions()
         self._kept = self._kept_spans()
+        self._changed = {name.flat: name.made for names in self._new.values() for name in names if name.made}
         self.nbytes = sum(span.length for spans in self._kept.values() for span in spans)
+        self.nbytes += sum(made.nbytes for made in self._changed.values())
 
     # ---- names
 
@@ -95,18 +101,17 @@ class DistributedEdit:
                 return found
         raise KeyMissingError(f"{self._folder} has no dictionary of weights at {name!r}", "Check --also.")
 
-    def _rename(self, weights: Weights, steps: Steps) -> None:
+    def _rename(self, source: DcpSource, weights: Weights, steps: Steps) -> None:
         flat = {key: str(tensor.identity) for key, _, tensor in weights.tensors}
         for name in flat.values():
             self._new[name] = []
+        held = DcpSource(source.location, source.checkpoint, weights)
         for target, op in steps.outputs(flat):
-            if op.permutation is not None or op.shape is not None:
-                raise InputError(
-                    f"{op.sources[0]!r} must be transposed or reshaped, which a distributed checkpoint cannot be",
-                    "Save in another format: --format safetensors.",
-                )
             old = flat[op.sources[0]]
-            self._new[old].append(self._named((*self._path(old)[:-1], target)))
+            new = self._named((*self._path(old)[:-1], target))
+            if op.permutation is not None or op.shape is not None:
+                new = new._replace(made=wanted(target, op, place_of(held, op.sources[0])))
+            self._new[old].append(new)
 
     def _path(self, flat: str) -> Path_:
         path = self._paths.get(flat)
@@ -168,7 +173,7 @@ class DistributedEdit:
         kept: dict[str, set[_Span]] = {}
         for name, _, _, span in self._spans():
             kept.setdefault(span.file, set())
-            if self._targets(name):
+            if any(target.made is None for target in self._targets(name)):
                 kept[span.file].add(span)
         return {file: sorted(spans) for file, spans in kept.items() if spans}
 
@@ -190,9 +195,13 @@ class DistributedEdit:
                     total += out.size
             for number, name in enumerate(sorted(self._lists)):
                 total += self._write_list(place, number, name, moved, tick)
-            self._change_metadata(moved)
+            made = self._write_changed(place, tick)
+            total += sum(span.length for span in made.values())
+            self._change_metadata(moved, made)
             total += write_bytes(place / METADATA, write_pickle(self._graph.root, self._graph.protocol, lambda n: n))
-            self._check(place, moved if verify else {}, tick)
+            self._check(place)
+            if verify:
+                self._compare(place, moved, made, tick)
         return total
 
     def _write_list(self, place: Path, number: int, name: str, moved: dict[_Span, _Span], tick: Tick) -> int:
@@ -210,30 +219,54 @@ class DistributedEdit:
         moved[old] = _Span(path.name, 0, size)
         return size
 
-    def _change_metadata(self, moved: Mapping[_Span, _Span]) -> None:
+    def _write_changed(self, place: Path, tick: Tick) -> dict[str, _Span]:
+        """Write what is transposed or reshaped, one archive after the other; flat name -> its place."""
+        spans: dict[str, _Span] = {}
+        if not self._changed:
+            return spans
+        path = place / "__transformed_0.distcp"
+        with write_atomically(path) as out, Inputs(place) as inputs:
+            for name, made in self._changed.items():
+                start = out.size
+                root = tensor_node(storage_node("0", made.dtype, made.nbytes), made.dtype, made.shape)
+                record = Record(made.place, made.nbytes, elements=made.elements)
+                pickled = write_pickle(root, 2, lambda node: node)
+                write_archive(out, "archive/", pickled, {"0": record}, inputs, tick)
+                spans[name] = _Span(path.name, start, out.size - start)
+        return spans
+
+    def _change_metadata(self, moved: Mapping[_Span, _Span], made: Mapping[str, _Span]) -> None:
         entries: list[tuple[Node, Node]] = [
-            (name.flat, entry) for flat, entry in self._entries for name in self._targets(str(flat))
+            (name.flat, entry if name.made is None else _whole(entry, name.made.shape))
+            for flat, entry in self._entries
+            for name in self._targets(str(flat))
         ]
         paths: list[tuple[Node, Node]] = [
             (name.flat, name.path) for flat in self._paths for name in self._targets(str(flat))
         ]
-        stored: list[tuple[Node, Node]] = []
+        stored: dict[object, tuple[Node, Node]] = {}
         for flat, index, info, span in self._spans():
             for name in self._targets(flat):
-                new = moved[span]
+                new = moved[span] if name.made is None else made[name.flat]
+                at: dict[str, Node] = {"fqn": name.flat}
+                if name.made is not None:
+                    at |= {"offset": size_node((0,) * len(name.made.shape)), "index": 0}
                 place: dict[str, Node] = {"relative_path": new.file, "offset": new.offset, "length": new.length}
-                made = info if new == span else _with(info, **place)
-                stored.append((_with(index, fqn=name.flat), made))
-        for table, items in zip(self._tables, (entries, paths, stored), strict=True):
+                chunk = name.flat if name.made is not None else (name.flat, len(stored))  # one for all chunks it had
+                stored.setdefault(chunk, (_with(index, **at), info if new == span else _with(info, **place)))
+        for table, items in zip(self._tables, (entries, paths, list(stored.values())), strict=True):
             if dict_items(table) is not None:
                 replace_items(table, items)
 
-    def _check(self, place: Path, moved: Mapping[_Span, _Span], tick: Tick) -> None:
-        """Read the written metadata back and compare; and all data, where ``moved`` tells of them."""
+    def _check(self, place: Path) -> None:
+        """Read the written metadata back and compare."""
         checkpoint = read_distributed(place / METADATA)
         found = choose(checkpoint.root, find_weights(checkpoint.root, str(place)), self._weights_key, str(place))
         if {key: (tensor.dtype, tensor.shape) for key, _, tensor in found.tensors} != self._expected:
             raise WriteError("what was written reads back differently", "The source may have changed: open it again.")
+
+    def _compare(self, place: Path, moved: Mapping[_Span, _Span], made: Mapping[str, _Span], tick: Tick) -> None:
+        """Compare all data with the source's."""
         for old, new in moved.items():
             if new.file.startswith("__renamed_"):
                 continue
@@ -241,8 +274,29 @@ class DistributedEdit:
                 for at in range(0, old.length, 1 << 20):
                     size = min(1 << 20, old.length - at)
                     if source.read_at(old.offset + at, size) != written.read_at(new.offset + at, size):
-                        raise WriteError(f"{new.file} reads back other than it was written", "Try another disk.")
+                        raise _other(new.file)
                     tick(size)
+        for name, span in made.items():
+            part = read_torch_part(place / span.file, span.offset, span.length)
+            tensor = tensor_of(part.graph.root)
+            with Inputs(place) as inputs, RegularFile(place / span.file) as written:
+                again = wanted(name, UNCHANGED, part.place(tensor, name)) if tensor is not None else None
+                if again is None or not same_elements(written, again, self._changed[name], inputs, tick):
+                    raise _other(span.file)
+
+
+def _other(file: str) -> WriteError:
+    return WriteError(f"{file} reads back other than it was written", "Try another disk.")
+
+
+def _whole(entry: Node, shape: tuple[int, ...]) -> Node:
+    """The metadata of a tensor that has another shape, in one chunk."""
+    assert isinstance(entry, Call)
+    chunks = (attributes(entry) or {}).get("chunks")
+    assert isinstance(chunks, (list, tuple))
+    assert isinstance(chunks[0], Call)
+    chunk = _with(chunks[0], offsets=size_node((0,) * len(shape)), sizes=size_node(shape))
+    return _with(entry, size=size_node(shape), chunks=[chunk])
 
 
 def _in_optimizer(path: Path_, i: int, names: Mapping[str, str]) -> Node:

@@ -20,7 +20,7 @@ from wmtui.files.source import Piece, Place, Source, no_data
 from wmtui.files.writing.elements import Elements, is_row_major, pieces, row_major
 
 _OPEN = 32
-_SAME = Operation("rename", ("",), ("",))
+UNCHANGED = Operation("rename", ("",), ("",))
 _PACKED = ("float4_e2m1fn_x2", "bits1x8", "bits2x4", "bits4x2")
 """Types of which torch counts whole bytes, each with several elements."""
 _COMPLEX = ("complex32", "complex64", "complex128")
@@ -158,7 +158,7 @@ class Inputs:
         strides = row_major(place.shape)
         with scratch_file(self._scratch / place.path.name) as output:
             for part in place.parts:
-                made = wanted(place.storage, _SAME, part.place)
+                made = wanted(place.storage, UNCHANGED, part.place)
                 source, base = self.storage(part.place, tick)
                 size, shape = made.elements.itemsize, made.shape
                 inner = len(shape)

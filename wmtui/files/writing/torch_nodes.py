@@ -51,6 +51,11 @@ def tensor_node(
     return Call("reduce", _V3, (*head, _DTYPES.setdefault(dtype, Global("torch", dtype))))
 
 
+def size_node(lengths: tuple[int, ...]) -> Call:
+    """A ``torch.Size``."""
+    return Call("reduce", Global("torch", "Size"), (lengths,))
+
+
 def moved(node: Node, storage: Persistent, offset: int, shape: tuple[int, ...], strides: Strides) -> Node:
     """A tensor or parameter like another one, on another storage or with another view of it.
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wmtui.core.plan import Operation
 from wmtui.errors import InputError, WriteError
 from wmtui.files.disk import Tick
 from wmtui.files.regular_file import RegularFile
 from wmtui.files.writing.elements import pieces
-from wmtui.files.writing.inputs import Inputs, Wanted, wanted
+from wmtui.files.writing.inputs import UNCHANGED, Inputs, Wanted, wanted
 from wmtui.files.writing.jobs import Job, Make
-
-_SAME = Operation("rename", ("",), ("",))
 
 
 def verify_tensors(path: Path, job: Job, make: Make, inputs: Inputs, tick: Tick) -> None:
@@ -33,11 +30,12 @@ def verify_tensors(path: Path, job: Job, make: Make, inputs: Inputs, tick: Tick)
                 tensor = make(outcome)
             except InputError:
                 continue
-            if place and not _same(output, wanted(outcome.key, _SAME, place), tensor, inputs, tick):
+            if place and not same_elements(output, wanted(outcome.key, UNCHANGED, place), tensor, inputs, tick):
                 raise WriteError(f"{outcome.key!r} reads back other than it was written", "Try another disk.")
 
 
-def _same(output: RegularFile, written: Wanted, tensor: Wanted, inputs: Inputs, tick: Tick) -> bool:
+def same_elements(output: RegularFile, written: Wanted, tensor: Wanted, inputs: Inputs, tick: Tick) -> bool:
+    """Whether a written tensor has the elements that it was made of."""
     source, base = inputs.storage(tensor.place, tick)
     elements = tensor.elements._replace(start=base + tensor.elements.start)
     begin = written.begin

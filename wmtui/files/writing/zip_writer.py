@@ -30,13 +30,14 @@ class ZipWriter:
     """An archive that is being written.
 
     Args:
-        output: the file; the archive is all of it.
+        output: the file; the archive is what is written to it from now on.
         alignment: of the members' data.
         tick: told of every byte of payload.
     """
 
     def __init__(self, output: OutputFile, alignment: int, tick: Tick) -> None:
         self._output = output
+        self._start = output.size
         self._alignment = alignment
         self._tick = tick
         self._directory: list[tuple[bytes, int, int, int]] = []
@@ -62,7 +63,7 @@ class ZipWriter:
 
     def finish(self) -> None:
         """Write the directory."""
-        start = self._output.size
+        start = self._here
         for name, crc, size, header in self._directory:
             extra = _zip64(size, header)
             size32, header32 = min(size, _MAX32), min(header, _MAX32)
@@ -70,7 +71,7 @@ class ZipWriter:
                 b"PK\1\2", 0, 0, _FLAGS, 0, 0, 0, crc, size32, size32, len(name), len(extra), 0, 0, 0, 0, header32
             )
             self._output.append(record + name + extra)
-        end = self._output.size
+        end = self._here
         count, length = len(self._directory), end - start
         self._output.append(
             _END64.pack(b"PK\6\6", 44, 0x031E, 45, 0, 0, count, count, length, start)
@@ -79,6 +80,10 @@ class ZipWriter:
                 b"PK\5\6", 0, 0, min(count, 0xFFFF), min(count, 0xFFFF), min(length, _MAX32), min(start, _MAX32), 0
             )
         )
+
+    @property
+    def _here(self) -> int:
+        return self._output.size - self._start
 
     def start_after(self, header: int, members: Iterable[tuple[str, int]]) -> int:
         """Where the last one's data begin, of members (name, size) that are written from an offset on."""
@@ -91,7 +96,7 @@ class ZipWriter:
         return start
 
     def _begin(self, name: str, size: int, more_padding: int = 0) -> int:
-        header = self._output.size
+        header = self._here
         raw, extra = _raw(name), _zip64(size, header)
         padding = self.start_after(header, [(name, size)]) + more_padding
         padding -= header + _LOCAL.size + len(raw) + len(extra) + 4
