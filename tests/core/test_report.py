@@ -21,7 +21,7 @@ from wmtui.errors import FormatError
 TOP_LEVEL = [
     "format", "source_model", "target_model", "source_params_count", "target_params_count", "matched_count",
     "coverage", "threshold", "strategy", "mappings", "unmatched_source", "unmatched_target", "ambiguous", "aliases",
-    "rules", "forecast", "source_digest", "target_digest",
+    "rules", "forecast", "source_digest", "target_digest", "warnings",
 ]  # fmt: skip
 ENTRY = [
     "source", "target", "score", "confidence", "shape_score", "name_score", "hierarchy_score", "source_shape",

@@ -295,30 +295,6 @@ def test_further_dictionaries_are_renamed_alike(tmp_path):
     assert not (tmp_path / "no.pt").exists()
 
 
-def test_optimizer_states_by_name_are_renamed_and_those_by_index_are_noted(tmp_path):
-    state = {"a.w": torch.ones(2, 2), "b.w": torch.zeros(2, 2)}
-    by_name = {
-        "state": {key: {"step": torch.tensor(1.0), "exp_avg": value} for key, value in state.items()},
-        "param_groups": [{"lr": 0.1, "params": ["a.w", "b.w"]}],
-    }
-    torch.save({"model": state, "optimizer": by_name}, tmp_path / "old.pt")
-    asked = {"weights_key": "model"}
-    written = rename(tmp_path / "old.pt", tmp_path / "new.pt", {"a.w": "x"}, asked=asked, optimizer=True)
-    made = load(tmp_path / "new.pt")["optimizer"]
-    assert list(made["state"]) == ["x", "b.w"]
-    assert made["param_groups"] == [{"lr": 0.1, "params": ["x", "b.w"]}]
-    assert "renamed 1 of 2 parameters in the optimizer's state" in written.notes
-    rename(tmp_path / "old.pt", tmp_path / "left.pt", {"a.w": "x"}, asked=asked)
-    assert list(load(tmp_path / "left.pt")["optimizer"]["state"]) == ["a.w", "b.w"]
-    by_index = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"params": [0]}]}
-    torch.save({"model": state, "optimizer": by_index}, tmp_path / "index.pt")
-    for number, optimizer in enumerate((True, False)):
-        output = tmp_path / f"index{number}.pt"
-        written = rename(tmp_path / "index.pt", output, {"a.w": "x"}, asked=asked, optimizer=optimizer)
-        assert any("kept by index" in note for note in written.notes)
-    assert not any("by index" in note for note in rename(tmp_path / "old.pt", tmp_path / "n.pt", {}, asked=asked).notes)
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_quantized_and_sparse_tensors_keep_their_kind(tmp_path):
     scales, zeros = torch.tensor([0.1, 0.2]), torch.tensor([0, 0])

@@ -33,9 +33,9 @@ def run(args: argparse.Namespace) -> int:
     source = open_one(args.checkpoint, weights_key=args.weights_key)
     target = open_one(args.target, arguments=args.target_args) if args.target else None
     listing = source.side.listing
-    plan = _plan(args, source, target)
-    output = Path(args.output)
     how = WriteOptions.of(args)
+    plan, warnings = _plan(args, source, target, how)
+    output = Path(args.output)
     problems = how.problems(source, plan, output, unmapped=args.unmapped, force=args.force)
     if problems:
         raise problems[0]
@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{printable(str(written.path))}: {counts}, {written.nbytes:,} bytes")
         for note in written.notes:
             print(printable(note))
+    for warning in warnings:
+        print(printable(warning))
     if target is None:
         return Exit.DONE
     print(f"load_state_dict forecast: {forecast(plan, listing, target.side.listing)}")
@@ -59,8 +61,10 @@ def run(args: argparse.Namespace) -> int:
     return Exit.DONE if loaded.ok else Exit.LEFT_OPEN
 
 
-def _plan(args: argparse.Namespace, source: OpenedSide, target: OpenedSide | None) -> Plan:
-    """The plan of the mapping or report, which is large and not kept."""
+def _plan(
+    args: argparse.Namespace, source: OpenedSide, target: OpenedSide | None, how: WriteOptions
+) -> tuple[Plan, tuple[str, ...]]:
+    """The plan of the mapping or report, which is large and not kept, and what it does not fit."""
     from wmtui.files.writing import representable
 
     found = parse_mapping(read_small(args.mapping), args.mapping)
@@ -89,7 +93,9 @@ def _plan(args: argparse.Namespace, source: OpenedSide, target: OpenedSide | Non
     )
     if not found.is_report:
         _warn_of_transposes(plan, listing)
-    return plan
+    if target is None and found.source_digest == listing.digest:
+        return plan, found.warnings  # made with the target at hand
+    return plan, how.warnings(source, plan, target.side if target is not None else None)
 
 
 def _warn_of_transposes(plan: Plan, listing: Listing) -> None:

@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         for one in preview.outputs:
             print(f"would write {one.what} {printable(one.path)}", file=out)
+            for note in one.notes:
+                print(f"           {printable(note)}", file=out)
     elif preview.outputs:
         with progress_line() as progress:
             saved = saver.save(request, session, progress, lambda: False)

@@ -127,7 +127,8 @@ class Saver:
         if request.checkpoint_path:
             from wmtui.files.writing import output_size
 
-            outputs.append(Saved("checkpoint", request.checkpoint_path, output_size(self.source, plan)))
+            nbytes = output_size(self.source, plan)
+            outputs.append(Saved("checkpoint", request.checkpoint_path, nbytes, self._warnings(plan)))
         kinds = [op.kind for op in plan.operations]
         return SavePreview(
             tuple(outputs),
@@ -161,7 +162,7 @@ class Saver:
             )
             loaded = self._write.load(path, self.source, self.target)
             self.loads = loaded.ok if loaded is not None else None
-            notes = (*written.notes, *(loaded.lines if loaded is not None else ()))
+            notes = (*written.notes, *self._warnings(plan), *(loaded.lines if loaded is not None else ()))
             saved.append(Saved("checkpoint", str(written.path), written.nbytes, notes))
         progress(Progress("writing mapping and report"))
         if request.mapping_path:
@@ -189,6 +190,7 @@ class Saver:
                 forecast=standing.forecast,
                 threshold=self._report.threshold,
                 strategy=self._report.strategy,
+                warnings=self._warnings(standing.plan),
             )
         )
 
@@ -207,6 +209,9 @@ class Saver:
                 by_user=pair.by_user,
                 reasons=reasons.get((pair.source, pair.target), ()),
             )
+
+    def _warnings(self, plan: Plan) -> tuple[str, ...]:
+        return self._write.warnings(self.source, plan, self.target.side)
 
     def _problem(self, path: Path, force: bool) -> InputError | None:
         """Why a small output cannot be written."""

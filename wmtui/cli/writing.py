@@ -10,6 +10,7 @@ import msgspec
 
 from wmtui.core.plan import Plan, Unmapped
 from wmtui.core.ports import CancelledCall, ProgressCall
+from wmtui.core.side import Side
 from wmtui.errors import WmtuiError
 
 if TYPE_CHECKING:
@@ -61,6 +62,14 @@ class WriteOptions(msgspec.Struct, frozen=True):
             others=unmapped,
             force=force,
         )
+
+    def warnings(self, source: OpenedSide, plan: Plan, target: Side | None) -> tuple[str, ...]:
+        """What the result would hold that does not fit any more, one line each."""
+        if not source.source.files:
+            return ()
+        from wmtui.files.writing import warnings_of
+
+        return warnings_of(source, plan, target, format=self.format, shard_size=self.shard_size)
 
     def write(
         self,

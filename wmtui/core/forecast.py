@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import msgspec
 
-from .listing import Listing
+from .listing import Listing, TensorSpec
 from .plan import Plan
 
 
@@ -38,3 +40,29 @@ def forecast(plan: Plan, source: Listing, target: Listing) -> Forecast:
 def _loads(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     """Whether ``Module.load_state_dict`` takes the shape; it gives a scalar the element of a vector of one."""
     return given == wanted or (given == (1,) and wanted == ())
+
+
+def first_moved(plan: Plan, source: Listing, target: Listing) -> tuple[int, str | None, str | None] | None:
+    """Where the parameters begin to come in another order, for whatever is kept by their number.
+
+    Returns:
+        A number, and the source's and the target's parameter of that number, ``None`` where there is none; ``None``
+        where all parameters keep their numbers. Tied parameters count once, as ``Module.parameters()`` counts them.
+    """
+    names = {op.sources[0]: op.targets[0] for op in plan.operations if op.kind != "alias"}
+    here: list[tuple[str, str | None]] = []
+    for spec in source:
+        new = names.get(spec.key)
+        known = target[new] if new is not None and new in target else None
+        judged = known if known is not None and spec.kind is None else spec
+        if spec.shares is None and _is_parameter(judged):
+            here.append((spec.key, None if known is None else known.shares or known.key))
+    there = [spec.key for spec in target if spec.shares is None and _is_parameter(spec)]
+    for number, (mine, theirs) in enumerate(zip_longest(here, there)):
+        if mine is None or mine[1] != theirs:
+            return number, mine and mine[0], theirs
+    return None
+
+
+def _is_parameter(spec: TensorSpec) -> bool:
+    return not spec.is_buffer and (spec.kind is not None or "float" in spec.dtype or "complex" in spec.dtype)

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 Kind = Literal["parameter", "buffer"]
+_BATCH_NORM = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class TensorSpec(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +43,13 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False):
     def numel(self) -> int:
         """Number of elements; 1 for a scalar."""
         return prod(self.shape)
+
+    @property
+    def is_buffer(self) -> bool:
+        """As the file says, else by the names of a batch norm's running statistics."""
+        if self.kind is not None:
+            return self.kind == "buffer"
+        return self.key.rpartition(".")[2] in _BATCH_NORM
 
 
 class Listing:

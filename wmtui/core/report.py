@@ -54,6 +54,7 @@ class Report(msgspec.Struct, frozen=True):
         unmatched_source: all source keys that are in no pair, the ambiguous ones among them.
         ambiguous: source key -> its equally good targets.
         aliases: further name -> the source key whose tensor is written under it too (tied tensors of the target).
+        warnings: what a checkpoint that is renamed like this holds besides its weights and does not fit any more.
     """
 
     source_model: str
@@ -73,6 +74,7 @@ class Report(msgspec.Struct, frozen=True):
     forecast: Forecast | None
     source_digest: str
     target_digest: str
+    warnings: tuple[str, ...] = ()
     format: str = FORMAT
 
 
@@ -127,6 +129,7 @@ def build_report(
     forecast: Forecast | None = None,
     threshold: float | None = None,
     strategy: str = "best_match",
+    warnings: tuple[str, ...] = (),
 ) -> Report:
     """Put a report together.
 
@@ -157,6 +160,7 @@ def build_report(
         forecast,
         source.digest,
         target.digest,
+        warnings,
     )
 
 
@@ -219,6 +223,7 @@ class MappingFile(msgspec.Struct, frozen=True):
         aliases: further target name -> source key.
         rules: of a report.
         source_digest, target_digest: of the listings that the report was made for; "" for a plain mapping.
+        warnings: of a report.
         is_report: whether the file is a report.
     """
 
@@ -227,6 +232,7 @@ class MappingFile(msgspec.Struct, frozen=True):
     rules: tuple[Rule, ...] = ()
     source_digest: str = ""
     target_digest: str = ""
+    warnings: tuple[str, ...] = ()
     is_report: bool = False
 
     @property
@@ -295,6 +301,7 @@ class _ReportFile(msgspec.Struct):
     rules: tuple[Rule, ...] = ()
     source_digest: str = ""
     target_digest: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def parse_mapping(data: bytes, name: str = "the mapping") -> MappingFile:
@@ -358,6 +365,7 @@ def _parse_report(data: bytes) -> MappingFile:
         found.rules,
         found.source_digest,
         found.target_digest,
+        found.warnings,
         is_report=True,
     )
 

@@ -28,7 +28,6 @@ from wmtui.files.source import OpenedSide
 if TYPE_CHECKING:
     from wmtui.files.torch_source import TorchSource
 
-_BATCH_NORM = ("running_mean", "running_var", "num_batches_tracked")
 _FOREIGN = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)"),
     (b"GGUF", "a GGUF file (llama.cpp)"),
@@ -280,20 +279,13 @@ def restrict(side: Side) -> Side:
                 f"{side.name} has no key that begins with {spec.prefix!r}", f"keys begin with: {shown}"
             )
     if spec.buffers == "exclude":
-        tensors = [tensor for tensor in tensors if not _is_buffer(tensor)]
+        tensors = [tensor for tensor in tensors if not tensor.is_buffer]
         if not tensors:
             raise KeyMissingError(f"{side.name} has nothing but buffers", "take them in: --buffers include")
     if not spec.prefix and spec.buffers == "include":
         return side
     listing = Listing(side.listing.name, _retied(tensors))
     return _with(side, listing=listing, prefix=prefix)
-
-
-def _is_buffer(tensor: TensorSpec) -> bool:
-    """As the file says, else by the names of a batch norm's running statistics."""
-    if tensor.kind is not None:
-        return tensor.kind == "buffer"
-    return tensor.key.rpartition(".")[2] in _BATCH_NORM
 
 
 def _retied(tensors: Iterable[TensorSpec]) -> list[TensorSpec]:

@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from wmtui.core.forecast import first_moved
+from wmtui.core.plan import Plan
+from wmtui.core.side import Side
 from wmtui.files.pickle_graph import Node, dict_items, get
+from wmtui.files.source import OpenedSide
+from wmtui.files.torch_source import TorchSource
 from wmtui.files.unwrap import MAX_DEPTH
 from wmtui.files.writing.torch_nodes import replace_items
 
-BY_INDEX = (
-    "the optimizer's state is kept by index, not by name: it fits the new names only if the target model has its "
-    "parameters in the same order"
-)
+_BY_INDEX = "the optimizer's state is kept by index, not by name"
+
+
+def index_warning(opened: OpenedSide, plan: Plan, target: Side | None) -> str | None:
+    """What to know about optimizer states that are kept by index; ``None`` where they fit, or there are none.
+
+    Args:
+        target: what the result is for, if it is known.
+    """
+    source = opened.source
+    if not isinstance(source, TorchSource) or not any(_kept_by_index(part.file.graph.root) for part in source.parts):
+        return None
+    if target is None or target.format.startswith("safetensors"):  # such a file has forgotten the order
+        return f"{_BY_INDEX}: it fits only if the target model has its parameters in the same order"
+    moved = first_moved(plan, opened.side.listing, target.listing)
+    if moved is None:
+        return None
+    number, here, there = moved
+    mine = f"number {number} is {here!r} here" if here is not None else f"there is no number {number} here"
+    theirs = f"{there!r} in the target" if there is not None else "none in the target"
+    return f"{_BY_INDEX}, and the parameters come in another order: {mine}, {theirs}; the state does not fit"
 
 
 def rename_optimizers(root: Node, names: Mapping[str, str]) -> list[str]:
@@ -28,7 +50,7 @@ def rename_optimizers(root: Node, names: Mapping[str, str]) -> list[str]:
         items = dict_items(state) or []
         keys = [key for key, _ in items]
         if keys and not any(isinstance(key, str) for key in keys):
-            notes.append(BY_INDEX)
+            notes.append(f"{_BY_INDEX}: there are no names in it to rename")
             continue
         renamed = [(_new(key, names), value) for key, value in items]
         replace_items(state, renamed)
@@ -41,7 +63,7 @@ def rename_optimizers(root: Node, names: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(notes)) or ["there is no optimizer state to rename"]
 
 
-def kept_by_index(root: Node) -> bool:
+def _kept_by_index(root: Node) -> bool:
     """Whether a checkpoint holds an optimizer state by index."""
     return any(any(isinstance(key, int) for key, _ in dict_items(state) or ()) for state, _ in _optimizers(root))
 

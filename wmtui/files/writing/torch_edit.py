@@ -23,7 +23,7 @@ from wmtui.files.torch_tensors import PickledTensor, StorageRef, storage_of
 from wmtui.files.unwrap import Weights, choose, find_weights, nodes_at, weights_at
 from wmtui.files.writing.elements import row_major
 from wmtui.files.writing.inputs import Inputs, Wanted, wanted
-from wmtui.files.writing.optimizer import BY_INDEX, kept_by_index, rename_optimizers
+from wmtui.files.writing.optimizer import rename_optimizers
 from wmtui.files.writing.pickle_writer import write_pickle
 from wmtui.files.writing.steps import ModuleMap, Steps, modules_of
 from wmtui.files.writing.torch_archive import Record, record_of, small_members, write_archive
@@ -72,8 +72,6 @@ class TorchEdit:
         if optimizer:
             names = steps.names
             self.notes += rename_optimizers(root, names)
-        elif kept_by_index(root):
-            self.notes.append(BY_INDEX)
         if self._file.form != "zip":
             self.notes.append(f"{path.name} is of an old format; written as a zip archive, torch's format since 1.6")
 

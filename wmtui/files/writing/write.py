@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from wmtui.core.plan import Plan, Unmapped
 from wmtui.core.ports import CancelledCall, Progress, ProgressCall
+from wmtui.core.side import Side
 from wmtui.errors import Cancelled, InputError, MissingError, OutputExistsError, WmtuiError, WriteError
 from wmtui.files.atomic import exists_error, resolve, write_atomically
 from wmtui.files.disk import CHUNK, write_errors
@@ -29,6 +30,7 @@ from wmtui.files.writing.layout import (
     make_distributed,
     make_layout,
 )
+from wmtui.files.writing.optimizer import index_warning
 from wmtui.files.writing.safetensors_writer import why_not
 from wmtui.files.writing.sets import write_set
 from wmtui.files.writing.verify import verify_tensors
@@ -135,6 +137,26 @@ def check_write(
         return tuple(_problems(opened, layout, output, options, force))
     except WmtuiError as e:
         return (e,)
+
+
+def warnings_of(
+    opened: OpenedSide,
+    plan: Plan,
+    target: Side | None,
+    *,
+    format: Format = "source",
+    shard_size: int | None = None,
+) -> tuple[str, ...]:
+    """What the result would hold besides its weights and does not fit them any more, one line each.
+
+    Args:
+        target: what the result is for, if it is known.
+        format, shard_size: as for `write_checkpoint`.
+    """
+    if shard_size is not None or format == "safetensors":
+        return ()  # only the weights are written
+    warning = index_warning(opened, plan, target)
+    return (warning,) if warning else ()
 
 
 def output_size(opened: OpenedSide, plan: Plan) -> int:
