@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -173,3 +174,23 @@ def test_the_review_asks_which_dictionary_is_meant(pair, monkeypatch, capsys):
     monkeypatch.setattr("builtins.input", lambda _: "9")
     with pytest.raises(ChoiceError):
         ask_for_weights(parser().parse_args(["review", "two.pth", MODEL]))
+
+
+def test_an_optimizer_state_that_does_not_fit_any_more_is_said_everywhere(pair, wmtui):
+    """The old model's auxiliary head has no place in the new one: the numbers of its parameters are gone."""
+    state = torch.load("old_model.pth", weights_only=True)
+    parameters = [key for key in state["state_dict"] if "running" not in key and "num_batches" not in key]
+    number = {"state": {i: {} for i in range(len(parameters))}, "param_groups": [{"params": [*range(len(parameters))]}]}
+    torch.save({**state, "optimizer": number}, "old.pth")
+    words = "old.pth", "new_model.py:NewModel", "--report", "r.json"
+    warning = "the parameters come in another order"
+    assert warning in wmtui("map", *words, "--output", "new.pth", "--dry-run").out
+    assert warning in wmtui("map", *words, "--output", "new.pth").out
+    (said,) = json.loads(Path("r.json").read_text())["warnings"]
+    assert warning in said
+    for more in (["--dry-run"], [], ["--target", "new_model.py:NewModel"]):
+        applied = wmtui("apply", "r.json", "old.pth", "-o", f"out{len(more)}.pth", "--unmapped", "drop", *more)
+        assert said in applied.out, applied.err
+    weights = wmtui("apply", "r.json", "old.pth", "-o", "x.safetensors", "--format", "safetensors")
+    assert weights.status == 0
+    assert warning not in weights.out

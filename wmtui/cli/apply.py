@@ -93,9 +93,10 @@ def _plan(
     )
     if not found.is_report:
         _warn_of_transposes(plan, listing)
-    if target is None and found.source_digest == listing.digest:
-        return plan, found.warnings  # made with the target at hand
-    return plan, how.warnings(source, plan, target.side if target is not None else None)
+    warnings = how.warnings(source, plan, target.side if target is not None else None)
+    if warnings and target is None and found.source_digest == listing.digest:
+        warnings = found.warnings  # made with the target at hand
+    return plan, warnings
 
 
 def _warn_of_transposes(plan: Plan, listing: Listing) -> None:
