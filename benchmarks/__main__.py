@@ -1,12 +1,18 @@
-"""``python -m benchmarks [quality | ablation | scale | peers | all]``: measure and print Markdown tables."""
+"""``python -m benchmarks [quality | ablation | scale | rename | peers | all]``: measure and print Markdown tables."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import ablation, peers, quality, scale
+from benchmarks import ablation, peers, quality, rename, scale
 
-PARTS = {"quality": quality.main, "ablation": ablation.main, "scale": scale.main, "peers": peers.main}
+PARTS = {
+    "quality": quality.main,
+    "ablation": ablation.main,
+    "scale": scale.main,
+    "rename": rename.main,
+    "peers": peers.main,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,6 @@
 """Renaming against copying: time and peak memory of wmtui, ``cp X Y && sync Y``, and loading and saving.
 
-``python -m benchmarks.rename [--gib 2] [--runs 3] [--folder DIR]``. Every way runs in a process of its own; in each
+``python -m benchmarks rename [--gib 2] [--runs 3] [--folder DIR]``. Every way runs in a process of its own; in each
 round all ways run one after the other on the same files, and a ratio is that of one round to its own ``cp``. All
 outputs are synced. Peak memory is that of the process (``ru_maxrss``) less that of a bare interpreter.
 """
@@ -12,12 +12,22 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.tables import line, opening
+
 TENSORS = 300
+_LAUNCH = """
+import os, sys, time
+start = time.perf_counter()
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+print([time.perf_counter() - start, status, usage.ru_maxrss * 1024])
+"""
 _WMTUI = """
 import sys
 from pathlib import Path
@@ -38,6 +48,18 @@ save_file({"renamed." + key: value for key, value in tensors.items()}, sys.argv[
 with open(sys.argv[2], "rb+") as file:
     os.fsync(file.fileno())
 """
+_SHARDS = """
+import os, sys
+from pathlib import Path
+from safetensors.torch import load_file, save_file
+source, target = map(Path, sys.argv[1:])
+target.mkdir()
+for shard in sorted(source.glob("*.safetensors")):
+    tensors = load_file(shard)
+    save_file({"renamed." + key: value for key, value in tensors.items()}, target / shard.name)
+    with (target / shard.name).open("rb+") as file:
+        os.fsync(file.fileno())
+"""
 _TORCH = """
 import os, sys, torch
 tensors = torch.load(sys.argv[1], weights_only=True)
@@ -54,18 +76,16 @@ torch.save(load_file(sys.argv[1]), sys.argv[2])
 
 
 def run(command: list[str]) -> tuple[float, int]:
-    """Seconds and peak memory in bytes of a process.
+    """Seconds and peak memory in bytes of a process; started by a small one, as a child inherits its parent's peak.
 
     Raises:
         RuntimeError: it failed.
     """
-    start = time.perf_counter()
-    pid = os.posix_spawn(command[0], command, os.environ)
-    _, status, usage = os.wait4(pid, 0)
-    seconds = time.perf_counter() - start
+    done = subprocess.run([sys.executable, "-S", "-c", _LAUNCH, *command], stdout=subprocess.PIPE, check=True)
+    seconds, status, peak = json.loads(done.stdout)
     if status:
         raise RuntimeError(f"{' '.join(command)[:200]} failed")
-    return seconds, usage.ru_maxrss * 1024
+    return seconds, peak
 
 
 def python(code: str, *arguments: Path) -> list[str]:
@@ -117,7 +137,7 @@ def make_sources(folder: Path, nbytes: int) -> dict[str, tuple[Path, dict[str, s
         os.fsync(file.fileno())
     return {
         "safetensors": (single, {"safetensors": _SAFETENSORS}),
-        "safetensors, 4 shards": (shards, {}),
+        "safetensors, 4 shards": (shards, {"safetensors": _SHARDS}),
         "torch zip": (archive, {"torch": _TORCH}),
     }
 
@@ -134,12 +154,13 @@ def measure(folder: Path, gib: float, runs: int) -> None:
     """Make the files, run every way on them and print the table."""
     sources = make_sources(folder, int(gib * (1 << 30)))
     _, bare = run(python("pass"))
-    print(f"{gib:g} GiB, {runs} rounds; median (range)")
-    print(f"{'what':22} {'how':23}{'seconds':>8}{'x cp':>7}  {'range':>13}  {'peak MB':>8}")
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    print(f"### Renaming {gib:g} GiB, median (range) of {runs} rounds; load {load} before\n")
+    print(*opening(["what", "how", "seconds", "x cp", "peak above a bare interpreter"]), sep="\n")
     for what, (source, others) in sources.items():
         target = folder / f"out{source.suffix}"
         ways = {"cp && sync": copy(source, target), "wmtui": python(_WMTUI, source, target)}
-        ways |= {f"{name} load+save": python(code, source, target) for name, code in others.items()}
+        ways |= {f"{name} load and save": python(code, source, target) for name, code in others.items()}
         seconds: dict[str, list[float]] = {way: [] for way in ways}
         peaks: dict[str, list[int]] = {way: [] for way in ways}
         for _ in range(runs):
@@ -150,15 +171,15 @@ def measure(folder: Path, gib: float, runs: int) -> None:
                 remove(target)
         for way in ways:
             ratios = [mine / base for mine, base in zip(seconds[way], seconds["cp && sync"], strict=True)]
-            middle, ratio = statistics.median(seconds[way]), statistics.median(ratios)
-            spread = f"{min(ratios):.2f} - {max(ratios):.2f}"
-            print(f"{what:22} {way:23}{middle:8.2f}{ratio:7.2f}  {spread:>13}  {max(peaks[way]) / 1e6:8.0f}")
+            ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            print(line([what, way, f"{statistics.median(seconds[way]):.2f}", ratio, f"{max(peaks[way]) / 1e6:.0f} MB"]))
         remove(source)
+    print(flush=True)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and measure in a temporary folder that is removed afterwards."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks rename", description=__doc__)
     parser.add_argument("--gib", type=float, default=2, help="size of each checkpoint")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", help="where to work: on the disk that is to be measured")

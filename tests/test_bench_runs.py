@@ -104,8 +104,20 @@ def test_a_tool_runs_in_its_own_process_and_is_stopped(vit):
     assert failed.words().startswith("failed: ModuleNotFoundError")
 
 
+def test_renaming_is_measured_against_copying(tmp_path, capsys):
+    assert program.main(["rename", "--gib", "0.01", "--runs", "1", "--folder", str(tmp_path)]) == 0
+    rows = [line.split("|")[1:3] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
+    whats = ("safetensors", "safetensors, 4 shards", "torch zip")
+    ways = ("cp && sync", "wmtui", "load and save")
+    assert len(rows) == len(whats) * len(ways)
+    for n, (what, way) in enumerate(rows):
+        assert what.strip() == whats[n // 3]
+        assert way.strip().endswith(ways[n % 3])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_program_knows_its_parts(capsys):
     assert program.main(["nonsense"]) == 2
-    assert "quality | ablation | scale | peers | all" in capsys.readouterr().err
+    assert "quality | ablation | scale | rename | peers | all" in capsys.readouterr().err
     assert program.main(["quality", "held", "--case", "albert", "--settings", "both sorted"]) == 0
     assert "google_albert_base_v2__hf" in capsys.readouterr().out
