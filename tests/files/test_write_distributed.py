@@ -240,4 +240,4 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(tmp_path):
         write_checkpoint(side, plan, tmp_path / "full", force=True)
     assert check_write(side, plan, tmp_path / "new") == ()
     assert not (tmp_path / "new").exists()
-    assert leftovers(tmp_path) == [".metadata"]
+    assert leftovers(tmp_path) == []

@@ -49,7 +49,7 @@ def raw(tensor: torch.Tensor) -> bytes:
 
 def leftovers(folder: Path) -> list[str]:
     """Temporaries in a folder."""
-    return sorted(path.name for path in folder.rglob(".*"))
+    return sorted(path.name for path in folder.rglob(".*.tmp"))
 
 
 def prefixed(keys: Iterable[str], prefix: str = "new.") -> dict[str, str]:
