@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from wmtui.cli.main import parser, with_command
+from wmtui.cli.review import equivalent_command
 from wmtui.cli.sides import ask_for_weights
+from wmtui.cli.writing import WriteOptions
+from wmtui.core.listing import Listing, TensorSpec
+from wmtui.core.proposal import Proposal
+from wmtui.core.session import Session
 from wmtui.errors import ChoiceError
 
 MODEL = "new_model.py:NewModel"
@@ -174,6 +179,16 @@ def test_the_review_asks_which_dictionary_is_meant(pair, monkeypatch, capsys):
     monkeypatch.setattr("builtins.input", lambda _: "9")
     with pytest.raises(ChoiceError):
         ask_for_weights(parser().parse_args(["review", "two.pth", MODEL]))
+
+
+def test_the_command_without_a_screen_writes_what_the_review_writes():
+    how = "--format torch --shard-size 5000000 --also ema --source-model m.py:Old --optimizer --verify --strict-load"
+    args = parser().parse_args(["review", "two.pth", MODEL, *how.split()])
+    listing = Listing("one", [TensorSpec("a")])
+    command = equivalent_command(args, Session(listing, listing, Proposal({}, {}, (), (), lambda *_: ())))
+    assert command == f"wmtui map two.pth {MODEL} {how} --output RENAMED"
+    again = parser().parse_args(command.split()[1:])
+    assert WriteOptions.of(again) == WriteOptions.of(args)
 
 
 def test_an_optimizer_state_that_does_not_fit_any_more_is_said_everywhere(pair, wmtui):

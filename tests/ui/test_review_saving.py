@@ -70,6 +70,13 @@ async def test_saving_over_what_is_there_is_asked_about():
         assert user.saved[0][0].force
 
 
+async def test_a_switch_asks_for_the_result_to_be_loaded():
+    async with at_the_screen(SOURCE, TARGET) as user:
+        await user.press("a", "S", "tab", "tab", "tab", "tab", "tab", "space", "ctrl+s")
+        await user.idle()
+        assert user.saved[0][0] == SaveRequest("mapping.json", "report.json", "renamed.safetensors", strict_load=True)
+
+
 async def test_the_switch_takes_pending_proposals_along():
     async with at_the_screen(SOURCE, TARGET) as user:
         await user.press("S", "tab", "tab", "tab", "space")

@@ -53,9 +53,9 @@ def run(args: argparse.Namespace) -> int:
     if target is None:
         return Exit.DONE
     print(f"load_state_dict forecast: {forecast(plan, listing, target.side.listing)}")
-    loaded = how.load(output, source, target) if not args.dry_run else None
-    if loaded is None:
+    if args.dry_run or not args.strict_load:
         return Exit.DONE
+    loaded = how.load(output, source, target)
     for line in loaded.lines:
         print(printable(line))
     return Exit.DONE if loaded.ok else Exit.LEFT_OPEN

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
         unmapped=args.unmapped,
         include_pending=True,
         force=args.force,
+        strict_load=args.strict_load,
     )
     saver = Saver(source, target, request, WriteOptions.of(args), matcher.for_report())
     pairs, plan, forecast = standing = saver.standing(request, session)

@@ -104,6 +104,7 @@ def first_request(args: argparse.Namespace, source: OpenedSide) -> SaveRequest:
         checkpoint_path=args.output or (renamed if source.source.files else ""),
         unmapped=args.unmapped,
         force=args.force,
+        strict_load=args.strict_load,
     )
 
 
@@ -118,6 +119,16 @@ def equivalent_command(args: argparse.Namespace, session: Session) -> str:
             words += ["--" + name.replace("_", "-"), value]
     if args.buffers == "exclude":
         words += ["--buffers", "exclude"]
+    if args.format != "source":
+        words += ["--format", args.format]
+    if args.shard_size:
+        words += ["--shard-size", str(args.shard_size)]
+    for name in args.also:
+        words += ["--also", name]
+    if args.source_model:
+        words += ["--source-model", args.source_model]
+    switches = {"--optimizer": args.optimizer, "--verify": args.verify, "--strict-load": args.strict_load}
+    words += [switch for switch, on in switches.items() if on]
     if session.decided:
         words += ["--mapping-in", args.report or "REPORT.json"]
     words += ["--output", args.output or "RENAMED"]

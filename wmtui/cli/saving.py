@@ -160,9 +160,12 @@ class Saver:
             written = self._write.write(
                 self.source, plan, path, unmapped=request.unmapped, force=force, progress=progress, cancelled=cancelled
             )
-            loaded = self._write.load(path, self.source, self.target)
-            self.loads = loaded.ok if loaded is not None else None
-            notes = (*written.notes, *self._warnings(plan), *(loaded.lines if loaded is not None else ()))
+            notes = (*written.notes, *self._warnings(plan))
+            self.loads = None
+            if request.strict_load:
+                progress(Progress("loading into the target"))
+                self.loads, lines = self._write.load(path, self.source, self.target)
+                notes += lines
             saved.append(Saved("checkpoint", str(written.path), written.nbytes, notes))
         progress(Progress("writing mapping and report"))
         if request.mapping_path:

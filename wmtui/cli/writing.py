@@ -27,7 +27,6 @@ class WriteOptions(msgspec.Struct, frozen=True):
     also: tuple[str, ...] = ()
     optimizer: bool = False
     verify: bool = False
-    strict_load: bool = False
     source_model: str | None = None
     inputs: tuple[str, ...] = ()
 
@@ -40,7 +39,6 @@ class WriteOptions(msgspec.Struct, frozen=True):
             tuple(args.also),
             args.optimizer,
             args.verify,
-            args.strict_load,
             args.source_model,
             tuple(args.input),
         )
@@ -104,10 +102,8 @@ class WriteOptions(msgspec.Struct, frozen=True):
             cancelled=cancelled,
         )
 
-    def load(self, written: Path, source: OpenedSide, target: OpenedSide) -> Loaded | None:
-        """Load what was written into the target, ``None`` where that was not asked for."""
-        if not self.strict_load:
-            return None
+    def load(self, written: Path, source: OpenedSide, target: OpenedSide) -> Loaded:
+        """Load what was written into the target."""
         from wmtui.cli.loading import strict_load
 
         return strict_load(written, target, source=source, source_model=self.source_model, inputs=self.inputs)

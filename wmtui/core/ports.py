@@ -37,7 +37,7 @@ CancelledCall = Callable[[], bool]
 
 
 class SaveRequest(msgspec.Struct, frozen=True):
-    """What to save; an empty path leaves that output out."""
+    """What to save; an empty path leaves that output out. ``strict_load``: load the checkpoint into the target."""
 
     mapping_path: str = ""
     report_path: str = ""
@@ -45,6 +45,7 @@ class SaveRequest(msgspec.Struct, frozen=True):
     unmapped: Unmapped = "drop"
     include_pending: bool = False
     force: bool = False
+    strict_load: bool = False
 
 
 class Saved(msgspec.Struct, frozen=True):

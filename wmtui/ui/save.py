@@ -107,6 +107,10 @@ class SaveWindow(ModalScreen[bool]):
                 "keep source keys without a target under their own names", self.request.unmapped == "keep", id="keep",
                 compact=True,
             )  # fmt: skip
+            yield Tick(
+                "load the written checkpoint into the target, strictly", self.request.strict_load, id="load",
+                disabled=not self.request.checkpoint_path, compact=True,
+            )  # fmt: skip
             yield Page("What it does", [], id="preview")
 
     def on_mount(self) -> None:
@@ -122,6 +126,7 @@ class SaveWindow(ModalScreen[bool]):
             **paths,
             unmapped="keep" if self.query_one("#keep", Tick).value else "drop",
             include_pending=self.query_one("#pending", Tick).value,
+            strict_load=self.query_one("#load", Tick).value,
             force=force,
         )
 
