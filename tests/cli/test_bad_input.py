@@ -1,6 +1,7 @@
 """What cannot be used gets one or two lines, exit code 2 and no traceback, and nothing is written."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -39,6 +40,8 @@ CASES = {
     "a dictionary that is not there": ("map old_model.pth new_model.py:NewModel --weights-key ema", "ema"),
     "an output that exists": ("map old_model.pth new_model.py:NewModel --output there.pth", "there.pth"),
     "a mapping that exists": ("map old_model.pth new_model.py:NewModel --mapping there.pth", "there.pth"),
+    "an output that is a pipe": ("map old_model.pth new_model.py:NewModel --output pipe --force", "pipe"),
+    "a report that is a device": ("map old_model.pth new_model.py:NewModel --report /dev/null --force", "/dev/null"),
     "an output over the input": ("map old_model.pth new_model.py:NewModel --output old_model.pth --force", "old_model"),
     "an output in a folder that is not there": ("map old_model.pth new_model.py:NewModel --output no/x.pth", "no"),
     "a mapping that is none": ("apply empty.pth old_model.pth -o x.pth", "empty.pth"),
@@ -60,6 +63,7 @@ CASES = {
 def room(pair):
     (pair / "empty.pth").write_bytes(b"")
     (pair / "folder").mkdir()
+    os.mkfifo(pair / "pipe")
     whole = (pair / "old_model.pth").read_bytes()
     (pair / "cut.pth").write_bytes(whole[: len(whole) // 2])
     write_listing(pair / "twice.json", [{"key": "a", "shape": [1], "dtype": "float32", "kind": None}] * 2)

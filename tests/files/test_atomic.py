@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.files.writing import leftovers
-from wmtui.errors import OutputExistsError, WriteError
+from wmtui.errors import InputError, OutputExistsError, WriteError
 from wmtui.files import atomic
 from wmtui.files.atomic import clean, stage_folder, write_atomically, write_bytes, write_json
 from wmtui.files.owner import Owner, this_process
@@ -54,6 +54,17 @@ def test_what_was_there_stays_where_the_block_raises(tmp_path):
     with pytest.raises(KeyError):
         fail()
     assert path.read_bytes() == b"old"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_pipe_is_never_replaced(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    (tmp_path / "link").symlink_to(path)
+    for name in ("pipe", "link"):
+        with pytest.raises(InputError, match="pipe"):
+            write_bytes(tmp_path / name, b"new")
+    assert path.is_fifo()
     assert leftovers(tmp_path) == []
 
 

@@ -17,7 +17,7 @@ from wmtui.core.report import ReportPair, build_report, encode_mapping, encode_r
 from wmtui.core.scores import ScoreWeights, composite
 from wmtui.core.session import Mapped, Session
 from wmtui.errors import InputError, MissingError, WmtuiError
-from wmtui.files.atomic import exists_error, write_bytes
+from wmtui.files.atomic import exists_error, no_file, write_bytes
 
 if TYPE_CHECKING:
     from wmtui.files.source import OpenedSide
@@ -219,8 +219,8 @@ class Saver:
     def _problem(self, path: Path, force: bool) -> InputError | None:
         """Why a small output cannot be written."""
         another = "Choose another output."
-        if path.is_dir():
-            return InputError(f"{path} is a folder", another)
+        if path.exists() and not path.is_file():
+            return no_file(path)
         if path.exists() and path.samefile(self.source.source.location):
             return InputError(f"{path} is the input", another)
         if path.exists() and not force and path.resolve() not in self._written:

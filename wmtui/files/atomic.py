@@ -25,7 +25,7 @@ from wmtui.errors import InputError, OutputExistsError
 from wmtui.files import disk as disk_module
 from wmtui.files.disk import Tick, write_errors
 from wmtui.files.owner import Owner, this_process
-from wmtui.files.regular_file import RegularFile
+from wmtui.files.regular_file import RegularFile, check_kind
 
 try:
     import fcntl
@@ -113,6 +113,7 @@ def write_atomically(path: Path, *, force: bool = True, sync: bool = True) -> It
         sync: wait until it is on the disk; else the caller does, before it relies on it.
 
     Raises:
+        InputError: a folder, a pipe or a device is there.
         OutputExistsError: something is there, without ``force``.
         WriteError: the disk is full, the folder cannot be written, ...; what was there is untouched.
     """
@@ -233,6 +234,11 @@ def resolve(path: Path) -> Path:
         raise InputError(f"{path} is no path that can be written", "Choose another output.") from e
 
 
+def no_file(path: Path) -> InputError:
+    """The error for an output that is there and is no file."""
+    return InputError(f"{path} is {'a folder' if path.is_dir() else 'a pipe, a socket or a device'}", "Name a file.")
+
+
 def exists_error(path: Path) -> OutputExistsError:
     """The error for an output that is in the way."""
     return OutputExistsError(f"{path} is there already", "Choose another output, or replace it (--force).")
@@ -278,11 +284,13 @@ def _lock(fd: int) -> bool:
 
 
 def _mode(final: Path) -> int | None:
-    """The permissions of the file that will be replaced."""
+    """The permissions of the file that will be replaced; a pipe or a device never is."""
     try:
-        return final.stat().st_mode & 0o777
+        info = final.stat()
     except OSError:
         return None
+    check_kind(final, info)
+    return info.st_mode & 0o777
 
 
 def put_in_place(temporary: Path, final: Path, force: bool) -> None:

@@ -13,7 +13,7 @@ from wmtui.core.plan import Plan, Unmapped
 from wmtui.core.ports import CancelledCall, Progress, ProgressCall
 from wmtui.core.side import Side
 from wmtui.errors import Cancelled, InputError, MissingError, OutputExistsError, WmtuiError, WriteError
-from wmtui.files.atomic import exists_error, resolve, write_atomically
+from wmtui.files.atomic import exists_error, no_file, resolve, write_atomically
 from wmtui.files.disk import CHUNK, write_errors
 from wmtui.files.safetensors_source import SafetensorsSource
 from wmtui.files.source import OpenedSide
@@ -248,8 +248,8 @@ def _problems(opened: OpenedSide, layout: Layout, output: Path, options: Options
     for path in paths:
         if _identity(path) in known or resolve(path) in resolved:
             yield InputError(f"{path} is the source itself", "Choose another output: the source is never written to.")
-        elif path.is_dir():
-            yield InputError(f"{path} is a folder", "Name a file.")
+        elif path.exists() and not path.is_file():
+            yield no_file(path)
         elif os.path.lexists(path) and not force:
             yield exists_error(path)
     kind = format_of(opened, options.format)
