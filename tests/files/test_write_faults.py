@@ -183,6 +183,33 @@ def test_cancelling_leaves_nothing_and_progress_reaches_the_end(tmp_path):
     assert {entry.stage for entry in told} == {"writing", "comparing"}
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("case", CASES)
+def test_cancelling_at_any_moment_leaves_nothing(tmp_path, case):
+    make, plan = CASES[case]
+    source, output = make(tmp_path)
+    (tmp_path / "out").mkdir()
+    side = opened(source)
+    planned = plan(side)
+    asked = 0
+    for moment in range(1, 100):
+        asked = 0
+
+        def cancelled(last: int = moment) -> bool:
+            nonlocal asked
+            asked += 1
+            return asked == last
+
+        try:
+            write_checkpoint(side, planned, output, cancelled=cancelled, verify=True)
+        except Cancelled:
+            assert list((tmp_path / "out").iterdir()) == []
+            continue
+        break
+    assert 4 < asked < 99
+    assert {key for key, _ in planned.outputs()} == set(opened(output).side.listing.keys)
+
+
 @pytest.mark.parametrize("name", ["old.safetensors", "old.pt"])
 def test_a_source_that_shrinks_after_it_was_opened_is_an_error(tmp_path, name):
     source, output = single(tmp_path, name)
