@@ -100,3 +100,15 @@ async def test_one_correction_moves_the_proposals_that_follow_from_it_and_says_h
         assert user.said == "nothing to undo"
         await user.idle()
         assert user.said == "undone: assign; 8 other proposals changed with it", "not glued on what was said last"
+
+
+async def test_the_cursor_stays_on_the_row_of_an_open_group_when_its_keys_are_proposed_anew():
+    async with at_the_screen(SOURCE, TARGET) as user:
+        await user.press("l", "j", "x", "g")
+        group = user.row
+        assert "▾" in group
+        await user.idle()
+        assert user.row == group
+        for _ in range(2):
+            await user.press("E")
+            assert "enc.{0-3}" in user.row

@@ -123,11 +123,16 @@ class GroupTable:
             self._shapes[group] = shapes.pop() if len(shapes) == 1 else None
         return self._shapes[group]
 
-    def row_of(self, place: int) -> int:
-        """Where the row of a key stands, or that of its group; -1 where the filter leaves it out."""
+    def row_of(self, place: int, whole: bool = False) -> int:
+        """Where the row of a key stands, or that of its group; -1 where the filter leaves it out.
+
+        Args:
+            whole: the group's row is wanted, also where its keys have rows of their own.
+        """
         group = self.of_key[place]
         single = len(self.groups[group].members) == 1
-        for row in (place,) if single else (place, -1 - group) if group in self.expanded else (-1 - group,):
+        own = group in self.expanded and not whole
+        for row in (place,) if single else (place, -1 - group) if own else (-1 - group,):
             try:
                 return self.rows.index(row)
             except ValueError:

@@ -46,6 +46,7 @@ class Situation:
         proposed: number of proposed keys.
         above: number of proposed keys at or above the bar.
         filtered: a facet or a search leaves something out.
+        corrected: the user gave some key a target that was not proposed.
         marking, swapping: a range is being marked, a swap has been begun.
         targets: the target pane has the focus.
         values: one side at least has the values of its tensors.
@@ -60,6 +61,7 @@ class Situation:
     proposed: int = 1
     above: Callable[[], int] = lambda: 1
     filtered: bool = True
+    corrected: bool = True
     marking: bool = True
     swapping: bool = True
     targets: bool = True
@@ -156,6 +158,10 @@ ACTIONS: tuple[Action[Situation], ...] = (
     Action(
         "swap", ("w",), "swap", "Swap the targets of two keys or groups: press it on the one, then on the other.",
         DECIDE, _matched,
+    ),
+    Action(
+        "rule", ("R",), "do alike", "Do with all like keys as the last corrections did, after showing what that is.",
+        DECIDE, lambda now: "" if now.corrected else "there is no correction yet that could be done elsewhere",
     ),
     Action("ignore", ("i",), "ignore", "Leave the key out; in the target pane, that target.", DECIDE, _rows),
     Action("reopen", ("c",), "clear", "Forget what was decided about the key.", DECIDE, _rows),

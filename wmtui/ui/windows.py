@@ -146,24 +146,33 @@ class Answer:
     value: str
 
 
-class _Answers(Lines):
-    DEFAULT_CSS = "_Answers { height: auto; padding: 0 1; }"
+class _Asked(Lines):
+    DEFAULT_CSS = "_Asked { height: auto; padding: 0 1; }"
 
-    def __init__(self, title: str, texts: Sequence[str], answers: Sequence[Answer]) -> None:
+    def __init__(self, title: str, texts: Sequence[str]) -> None:
         super().__init__()
-        self._title, self._texts, self._answers = title, texts, answers
+        self._title, self._texts = title, texts
 
     def get_content_height(self, *_: object) -> int:
-        return len(self._texts) + 4
+        return len(self._texts) + 3
 
     def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
-        looks = self.looks
+        texts = [paint([(clip(text, cells), None)], cells) for text in self._texts]
+        return [paint([(clip(self._title, cells), self.looks.strong)], cells), Strip.blank(cells), *texts]
+
+
+class _Answering(Lines):
+    DEFAULT_CSS = "_Answering { height: 1; padding: 0 1; }"
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        super().__init__()
+        self._answers = answers
+
+    def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
         parts: list[Part] = []
         for answer in self._answers:
-            parts += [(answer.key, looks.accent + looks.strong), (f" {answer.title}   ", None)]
-        texts = [paint([(clip(text, cells), None)], cells) for text in self._texts]
-        title = paint([(clip(self._title, cells), looks.strong)], cells)
-        return [title, Strip.blank(cells), *texts, Strip.blank(cells), paint(parts, cells)]
+            parts += [(answer.key, self.looks.accent + self.looks.strong), (f" {answer.title}   ", None)]
+        return [paint(parts, cells)]
 
 
 class Question(ModalScreen[str]):
@@ -181,11 +190,14 @@ class Question(ModalScreen[str]):
 
     def __init__(self, title: str, texts: Sequence[str], answers: Sequence[Answer]) -> None:
         super().__init__()
-        self.title_text, self.texts, self.answers = title, texts, answers
+        self.answers = answers
+        self.asked = _Asked(title, texts)
+        self.answering = _Answering(answers)
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield _Answers(self.title_text, self.texts, self.answers)
+            yield self.asked
+            yield self.answering
 
     def on_key(self, event: events.Key) -> None:
         event.stop()

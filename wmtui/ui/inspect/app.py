@@ -167,7 +167,7 @@ class InspectScreen(ViewScreen):
         self.table.choose(None)
         self.refilter()
         if places and self.view is self.table_view:
-            self.list.reveal(self.table.row_of(places[0]))
+            self.list.reveal(self.table.row_of(places[0], whole=len(places) > 1))
             self.look()
 
     def do_order(self) -> None:

@@ -160,6 +160,7 @@ class ReviewBase(LinesScreen):
             busy=self.busy,
             undo=session.can_undo,
             redo=session.can_redo,
+            corrected=any(isinstance(decision, Assign) for decision in self.done),
             above=lambda: review.above()[1],
         )
 
@@ -186,7 +187,9 @@ class ReviewBase(LinesScreen):
         self.status.show()
         if places and self.pane_name() != "target":
             partner = self.review.session.partner(self.review.leader(places))
-            at = self.target_pane.view.row_of(partner) if partner >= 0 else -1
+            row = self.source_pane.selected
+            whole = row is not None and row < 0
+            at = self.target_pane.view.row_of(partner, whole) if partner >= 0 else -1
             if at >= 0:
                 self.target_pane.reveal(at)
 
@@ -270,11 +273,6 @@ class ReviewBase(LinesScreen):
         """How many decisions were taken, or taken back, since files were saved last."""
         same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(self.done, self.saved, strict=False)))
         return len(self.done) + len(self.saved) - 2 * same
-
-    def selected_place(self) -> int | None:
-        """A key of the row under the cursor of the source pane."""
-        row = self.source_pane.selected
-        return None if row is None else self.review.sources.members(row)[0]
 
     def propose_soon(self) -> None:
         """Ask the matcher again when the user pauses."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from wmtui.core.align import align
-from wmtui.core.decisions import Decision, Redo, Undo
+from wmtui.core.corrections import Offer, last_corrections, offer
+from wmtui.core.decisions import Assign, Decision, Redo, Undo, fold_pairs
+from wmtui.core.listing import Listing
 from wmtui.core.review import BARS, Refused, Scope
 from wmtui.core.session import Status
+from wmtui.ui.review.base import Ports
 from wmtui.ui.review.moving import Moving
 from wmtui.ui.review.panes import percent
 from wmtui.ui.text import plural, shorten
@@ -18,7 +21,15 @@ ASK_ABOVE = 1
 
 
 class Deciding(Moving):
-    """See the module."""
+    """See the module.
+
+    Attributes:
+        declined: the rules that the user did not want, so that they are not offered again unasked.
+    """
+
+    def __init__(self, source: Listing, target: Listing, ports: Ports) -> None:
+        super().__init__(source, target, ports)
+        self.declined: set[str] = set()
 
     def attempt(self, make: Callable[[], Decision], text: str = "", onward: bool = False) -> None:
         """Make a decision and carry it out, or say why it cannot be.
@@ -34,8 +45,37 @@ class Deciding(Moving):
         self.carry_out(decision, text, onward)
 
     def carry_out(self, decision: Decision, text: str = "", onward: bool = False) -> None:
-        """Carry a decision out and go on."""
+        """Carry a decision out and go on; where it is a correction like an earlier one, offer to do the rest alike."""
         self.decide(decision, text, onward)
+        if isinstance(decision, Assign):
+            found = offer(self.review.session, last_corrections(self.done))
+            if found is not None and found.rest.other and found.name not in self.declined:
+                self.offer_rest(found, 2)
+
+    def do_rule(self) -> None:
+        corrections = last_corrections(self.done)
+        found = offer(self.review.session, corrections)
+        alone = None if found is not None else offer(self.review.session, corrections, alone=True)
+        if found is not None:
+            self.offer_rest(found, 2)
+        elif alone is not None:
+            self.offer_rest(alone, 1)
+        else:
+            self.say("no other open key is like those of the last correction", "warn")
+
+    def offer_rest(self, found: Offer, count: int) -> None:
+        """Show what rules of the last corrections would do with the rest, and do it if that is wanted."""
+        from wmtui.ui.review.rules import RuleWindow  # not needed before
+
+        def answered(answer: str | None) -> None:
+            if not answer:
+                self.declined.add(found.name)
+                return
+            pairs = (found.near if answer == "near" else found.rest).pairs
+            text = f"assigned {plural(len(pairs), 'like key')}; u takes it back"
+            self.decide(Assign(fold_pairs(pairs)), text, onward=True)
+
+        self.app.push_screen(RuleWindow(self.review, found, count), answered)
 
     def ask_if_many(self, verb: str, make: Callable[[Sequence[int]], Decision], onward: bool) -> None:
         """Carry a decision about the present scope out; one about the whole filter is asked about."""

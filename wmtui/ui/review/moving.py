@@ -62,8 +62,7 @@ class Moving(ReviewBase):
 
     def do_expand_all(self) -> None:
         pane = self.side_pane
-        row = pane.selected
-        keep = pane.view.members(row)[0] if row is not None else None
+        keep = pane.kept()
         pane.view.expand_all(not pane.view.expanded)
         pane.take_rows(keep)
         self.show()
@@ -148,7 +147,7 @@ class Moving(ReviewBase):
     def choose_facet(self, facet: Status | None) -> None:
         """Show only keys of a status, or all."""
         pane = self.side_pane
-        keep = self.kept(pane)
+        keep = pane.kept()
         pane.view.choose_facet(facet)
         self.unfiltered(pane)
         pane.mark = None
@@ -163,18 +162,13 @@ class Moving(ReviewBase):
         if pane is self.source_pane and not pane.view.filtered and self.status.scope is Scope.FILTER:
             self.status.scope = Scope.KEY
 
-    def kept(self, pane: SidePane) -> int | None:
-        """A key of the row under a pane's cursor, to find it again in other rows."""
-        row = pane.selected
-        return None if row is None else pane.view.members(row)[0]
-
     def do_order(self) -> None:
         pane = self.side_pane
-        keep = self.kept(pane)
+        keep = pane.kept()
         orders = pane.view.orders
         pane.view.sort(orders[(orders.index(pane.view.order) + 1) % len(orders)])
         pane.mark = None
-        pane.take_rows(0 if pane.view.order is Order.CERTAINTY else keep)
+        pane.take_rows(keep)
         if pane.view.order is Order.CERTAINTY:
             pane.go(0, quiet=True)
         self.show()
@@ -190,7 +184,7 @@ class Moving(ReviewBase):
     def find(self, text: str) -> None:
         """Show only what a text finds, in the pane where the search began."""
         pane = self.searched
-        keep = self.kept(pane)
+        keep = pane.kept()
         pane.view.search(text)
         self.unfiltered(pane)
         pane.mark = None
@@ -211,7 +205,7 @@ class Moving(ReviewBase):
             self.swapping = ()
             self.status.note = ""
         elif pane.view.filtered:
-            keep = self.kept(pane)
+            keep = pane.kept()
             pane.view.search("")
             pane.view.choose_facet(None)
             self.unfiltered(pane)

@@ -82,13 +82,18 @@ class SidePane(RowList):
             self.cursor = rows.index(row)
         self.cursor = max(0, min(self.cursor, len(rows) - 1))
 
-    def take_rows(self, keep: int | None) -> None:
+    def kept(self) -> tuple[int, bool] | None:
+        """The row under the cursor, to find it again in other rows: a key of it, and whether it is a group's row."""
+        row = self.selected
+        return None if row is None else (self.view.members(row)[0], row < 0)
+
+    def take_rows(self, keep: tuple[int, bool] | None) -> None:
         """Follow rows that were made anew: stay on the row, or on what is nearest to it.
 
         Args:
-            keep: a place of the listing to stay on; ``None`` to stay where the cursor is.
+            keep: what to stay on, see :meth:`kept`; ``None`` to stay where the cursor is.
         """
-        place = self.view.row_of(keep) if keep is not None else -1
+        place = self.view.row_of(*keep) if keep is not None else -1
         self.go(place if place >= 0 else self.cursor, quiet=True)
 
     def count(self) -> int:

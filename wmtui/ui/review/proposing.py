@@ -175,7 +175,7 @@ class Proposing(Deciding):
         for decision in self.decisions[event.decided :]:
             event.review.apply(decision)
         event.review.follow(self.review)
-        keep, keep_target = self.selected_place(), self.kept(self.target_pane)
+        keep, keep_target = self.source_pane.kept(), self.target_pane.kept()
         self.adopt(event.review)
         self.source_pane.take_rows(keep)
         self.target_pane.take_rows(keep_target)
