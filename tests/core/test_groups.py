@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wmtui.core.groups import Grouping, common_name, ranges, skeleton
+from wmtui.core.groups import Group, Grouping, SpareSegments, common_name, ranges, skeleton
 from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.proposal import Proposal, Rule, Transform
 
@@ -129,3 +129,37 @@ def test_every_key_stands_in_one_group_with_like_keys(specs):
             assert group.name == listing.tensors[group.members[0]].key
         else:
             assert re.search(r"\{[0-9,\-…]+\}", group.name)
+
+
+def spare(*keys: str) -> list[str]:
+    """The names without all that may go."""
+    found = SpareSegments([Group(key, ()) for key in keys])
+    return [".".join(s for k, s in enumerate(key.split(".")) if k not in found.of(n)) for n, key in enumerate(keys)]
+
+
+def test_segments_that_say_nothing_are_spare():
+    assert spare(
+        "net.enc.layers.{0-5}.attn.out.weight",
+        "net.enc.layers.{0-5}.norm.weight",
+        "net.dec.layers.{0-5}.attn.out.weight",
+        "net.dec.layers.{0-5}.norm.weight",
+        "net.head.weight",
+    ) == [
+        "enc.{0-5}.out.weight",
+        "enc.{0-5}.norm.weight",
+        "dec.{0-5}.out.weight",
+        "dec.{0-5}.norm.weight",
+        "head.weight",
+    ]
+
+
+@given(st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4).map(".".join), unique=True, max_size=12))
+def test_what_is_left_of_a_name_tells_it_from_the_same_others(keys):
+    whole = [frozenset(key.split(".")) for key in keys]
+    for words, left in zip(whole, (frozenset(key.split(".")) for key in spare(*keys)), strict=True):
+        assert [left <= other for other in whole] == [words <= other for other in whole]
+
+
+def test_where_there_are_too_many_groups_nothing_is_spare(monkeypatch):
+    monkeypatch.setattr(SpareSegments, "MOST", 1)
+    assert spare("a.b.c", "a.d.c") == ["a.b.c", "a.d.c"]

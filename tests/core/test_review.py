@@ -64,6 +64,8 @@ def check(review: Review) -> None:
     above = review.above_places()
     assert review.above() == (len({review.sources.of_key[p] for p in above}), len(above))
     for g, group in enumerate(review.sources.groups):
+        goals = Counter(review.targets.of_key[t] for p in group.members if (t := session.partner(p)) >= 0)
+        assert review.goals.of(g) == sorted(goals, key=lambda goal: (-goals[goal], goal))
         proposed = [session.confidence(p) for p in group.members if session.status(p) is Status.PROPOSED]
         assert review.row_confidence(-1 - g) == min(proposed, default=0.0)
 

@@ -82,7 +82,7 @@ async def test_reassigning_by_words_offers_to_swap_with_the_holder():
     async with at_the_screen(SOURCE, TARGET) as user:
         await user.press("a", "a", "g", "l", "j", "r")
         await user.type("body.1.q")
-        user.sees("✓ enc.1.q.weight", widget="found")
+        user.sees("✓ body.1.q.weight", "taken by enc.1.q.weight  (accepted)", widget="found")
         await user.press("enter")
         assert isinstance(user.window, Question)
         user.sees("This target is taken")
@@ -100,7 +100,7 @@ async def test_a_target_of_another_size_cannot_be_picked_and_says_why():
         user.sees("cannot take it: another number of elements", widget="found")
         assert not user.app._notifications
         await user.press("up")
-        user.sees("New target for enc.0.q.weight", widget="found")
+        user.sees("New target for enc.{0-3}.q.weight", widget="found")
         assert user.window is not user.screen
         await user.press("escape")
         assert not user.journal.decisions
@@ -274,6 +274,23 @@ async def test_tab_goes_round_the_panes_at_80_columns_and_shows_what_has_the_foc
         assert not user.screen.candidates.display
         await user.press("tab")
         assert user.screen.candidates.display
+
+
+async def test_at_80_columns_the_row_of_a_source_shows_its_target():
+    async with at_the_screen(SOURCE, TARGET) as user:
+        assert "→ body.{0-3}.q.weight" in user.row
+        await user.press("l", "j")
+        assert "→ body.0.q.weight" in user.row
+        await user.press("5")
+        assert user.session.partner(0) == TARGET.index["body.0.k.weight"]
+        await user.press("g")
+        assert "→ body.{0-3}.q.weight +1" in user.row
+        await user.press("G")
+        assert "unmatched" in user.row
+        await user.pilot.resize_terminal(120, 40)
+        await user.press("g")
+        assert "→" not in user.row
+        user.sees("body.{0-3}.q.weight", widget="target")
 
 
 async def test_wide_screens_show_all_panes_and_follow_the_partner():

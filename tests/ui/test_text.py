@@ -178,3 +178,14 @@ def test_bars_and_histograms():
     assert (spark([]), spark([0, 0])) == ("", "  ")
     assert spark([1, 1, 2, 2], cells=2) == "▅█"
     assert len(spark([1] * 64, cells=10)) == 10
+
+
+def test_spare_segments_go_first_and_as_one():
+    name = "model.encoder.layers.{0-5}.self_attn.q_proj.weight"
+    assert shorten(name, 50, (0, 2)) == name
+    assert shorten(name, 46, (0, 2)) == "…encoder.layers.{0-5}.self_attn.q_proj.weight"
+    assert shorten(name, 40, (0, 2)) == "…encoder…{0-5}.self_attn.q_proj.weight"
+    assert shorten(name, 36, (0, 1, 2)) == "…{0-5}.self_attn.q_proj.weight"
+    for cells in range(1, 60):
+        assert width(shorten(name, cells, (0, 2, 4))) <= cells
+        assert "……" not in shorten(name, cells, (0, 2, 4))

@@ -72,6 +72,55 @@ def _common_name(rows: Sequence[Sequence[str]]) -> str:
     return name
 
 
+class SpareSegments:
+    """Which segments of groups' names can be left out where there is no room, so that no two of them look alike."""
+
+    MOST = 3000
+    """Groups up to which it is worked out; with more of them nothing is spare."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._names = [group.name.split(".") for group in groups]
+        self._found: dict[int, tuple[int, ...]] = {}
+        self._with: dict[str, int] = {}
+        if len(groups) <= self.MOST:
+            for n, segments in enumerate(self._names):
+                for segment in segments:
+                    self._with[segment] = self._with.get(segment, 0) | 1 << n
+
+    def of(self, group: int) -> tuple[int, ...]:
+        """The places of the segments of a group's name that may go, those that say least first.
+
+        With all of them gone, the others still occur together in no other name in which all of them do not. The last
+        segment and those with numbers stay.
+        """
+        if group not in self._found:
+            self._found[group] = self._work_out(self._names[group]) if self._with else ()
+        return self._found[group]
+
+    def _work_out(self, segments: Sequence[str]) -> tuple[int, ...]:
+        alike = [self._with[segment] for segment in segments]
+        whole = _common(alike)
+        left = list(range(len(segments)))
+        order = sorted(
+            (n for n, segment in enumerate(segments[:-1]) if not any(c.isdigit() for c in segment)),
+            key=lambda n: -alike[n].bit_count(),
+        )
+        gone = []
+        for n in order:
+            others = [k for k in left if k != n]
+            if _common([alike[k] for k in others]) == whole:
+                left = others
+                gone.append(n)
+        return tuple(gone)
+
+
+def _common(masks: Sequence[int]) -> int:
+    found = -1
+    for mask in masks:
+        found &= mask
+    return found
+
+
 class Grouping:
     """The groups of both sides for one proposal.
 

@@ -18,6 +18,7 @@ from .groups import Grouping
 from .listing import Listing
 from .proposal import Candidate, Proposal, Transform
 from .session import Change, Session, Status
+from .tally import Goals, LiveForecast
 from .view import CODE, PaneView
 
 PROPOSED, AMBIGUOUS = CODE[Status.PROPOSED], CODE[Status.AMBIGUOUS]
@@ -59,8 +60,7 @@ class Review:
         fused: which keys look like parts of a tensor on the other side.
         matched: whether a proposal is there.
         bar: where the confidence bar stands, a place of BARS.
-        missing, mismatched: what ``load_state_dict`` would say if all that is accepted or proposed were written:
-            how many target keys get nothing, how many a tensor of another shape.
+        goals: where the keys of each source group go.
     """
 
     def __init__(
@@ -85,7 +85,8 @@ class Review:
             self.session.holder,
         )
         self._above_shown: tuple[list[int], tuple[int, int]] | None = None
-        self._tie_of = {target.index[key]: first for first, keys in target.ties.items() for key in keys}
+        self._forecast = LiveForecast(self.session)
+        self.goals = Goals(self.session, grouping.of_source, grouping.of_target)
         self._count_all()
 
     @property
@@ -116,10 +117,8 @@ class Review:
             if self._confidence[place] >= bar:
                 self._above[of_key[place]] += (new == PROPOSED) - (old == PROPOSED)
         self.targets.update(change.targets)
-        for place in change.sources:
-            self._weigh_shape(place)
-        for place in change.targets:
-            self._weigh_target(place)
+        self._forecast.update(change.sources, change.targets)
+        self.goals.update(change.sources)
         return change
 
     def move_bar(self, by: int) -> None:
@@ -133,40 +132,7 @@ class Review:
         self._unmatched = Counter(
             tensors[place].numel for place, code in enumerate(self.sources.codes) if code == UNMATCHED
         )
-        self._held = bytearray(len(self.target))
-        self._tied_held: Counter[str] = Counter()
-        self.missing = len(self.target)
-        for place in range(len(self.target)):
-            self._weigh_target(place)
-        self._mismatched: set[int] = set()
-        for place, code in enumerate(self.sources.codes):
-            if code in (PROPOSED, ACCEPTED):
-                self._weigh_shape(place)
         self._count_above()
-
-    def _weigh_target(self, place: int) -> None:
-        held = self.session.holder(place) >= 0
-        if held == self._held[place]:
-            return
-        self._held[place] = held
-        first = self._tie_of.get(place)
-        if first is None:
-            self.missing += -1 if held else 1
-            return
-        # One of several tied targets serves the others: the plan writes them as aliases.
-        before = self._tied_held[first]
-        self._tied_held[first] += 1 if held else -1
-        if (before == 0) != (self._tied_held[first] == 0):
-            self.missing += -len(self.target.ties[first]) if held else len(self.target.ties[first])
-
-    def _weigh_shape(self, place: int) -> None:
-        partner = self.session.partner(place)
-        wrong = (
-            partner >= 0
-            and self.session.transform(place) is Transform.NONE
-            and self.source.tensors[place].shape != self.target.tensors[partner].shape
-        )
-        (self._mismatched.add if wrong else self._mismatched.discard)(place)
 
     def _count_above(self) -> None:
         self._above_shown = None
@@ -180,8 +146,14 @@ class Review:
     # ---- what stands
 
     @property
+    def missing(self) -> int:
+        """How many target keys would get nothing if all that is accepted or proposed were written."""
+        return self._forecast.missing
+
+    @property
     def mismatched(self) -> int:
-        return len(self._mismatched)
+        """How many keys would then go to a target of another shape."""
+        return len(self._forecast.mismatched)
 
     def certainty(self, place: int) -> float:
         """For sorting: ambiguous keys first, unmatched ones, proposals by confidence, then what is decided."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from itertools import chain, compress
 
-from .groups import Group
+from .groups import Group, SpareSegments
 from .listing import Listing
 from .search import Finder, Query, TemplateFinder, natural
 
@@ -56,6 +56,7 @@ class GroupTable:
         self._shapes: dict[int, tuple[int, ...] | None] = {}
         self._sorted_groups: list[int] | None = None
         self._shown: dict[int, list[int]] | None = None
+        self._spare: SpareSegments | None = None
         self.refresh()
 
     # ---- what changes it
@@ -122,6 +123,12 @@ class GroupTable:
             shapes = {self.listing.tensors[place].shape for place in self.groups[group].members}
             self._shapes[group] = shapes.pop() if len(shapes) == 1 else None
         return self._shapes[group]
+
+    def spare(self, group: int) -> tuple[int, ...]:
+        """The segments of the names of a group and of its keys that say least, see :class:`SpareSegments`."""
+        if self._spare is None:
+            self._spare = SpareSegments(self.groups)
+        return self._spare.of(group)
 
     def row_of(self, place: int, whole: bool = False) -> int:
         """Where the row of a key stands, or that of its group; -1 where the filter leaves it out.

@@ -229,10 +229,14 @@ class RowList(Lines, can_focus=True):
         if moved and not quiet:
             self.post_message(self.Moved(self))
 
-    def reveal(self, place: int) -> None:
-        """Scroll so that a row can be seen, in the middle where it could not; the cursor goes there too."""
+    def reveal(self, place: int, line: int | None = None) -> None:
+        """Scroll so that a row can be seen; the cursor goes there too.
+
+        Args:
+            line: of the list on which it is to stand where it could not be seen; in the middle where none is given.
+        """
         if not self.top <= place < self.top + self.page:
-            self.top = place - self.page // 2
+            self.top = place - (self.page // 2 if line is None else line)
         self.go(place, quiet=True)
 
     def marked(self) -> range:

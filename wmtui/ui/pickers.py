@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
+from textual.strip import Strip
 from textual.widgets import Input
 
 from wmtui.core.align import align
@@ -19,13 +20,15 @@ from wmtui.core.proposal import Transform
 from wmtui.core.review import Review
 from wmtui.core.search import Finder
 
-from .lines import Part, RowList
+from .lines import Part, RowList, paint
 from .review.panes import GLYPHS
-from .text import clip, fit, shape_text, shorten
+from .text import clip, fit, plural, shape_text, shorten
 
 MOST = 500
 """Rows that are ranked and shown; nobody scrolls further, they type on."""
 
+WITH_NOTES = 96
+"""Cells from which each row says who has its target; otherwise only the last line does, of the row under the cursor."""
 OTHER_SIZE = "another number of elements"
 
 
@@ -56,10 +59,11 @@ class Found(RowList):
 
     DEFAULT_CSS = "Found { height: 1fr; padding: 0 1; }"
 
-    def __init__(self, review: Review, lead: int, entries: Sequence[Entry]) -> None:
+    def __init__(self, review: Review, lead: int, places: Sequence[int], entries: Sequence[Entry]) -> None:
         super().__init__(id="found")
         self.review = review
         self.lead = lead
+        self.places = places
         self.entries = entries
         self.grouped = any(entry.keys > 1 for entry in entries)
         self.shown: Sequence[int] = range(min(len(entries), MOST))
@@ -80,9 +84,15 @@ class Found(RowList):
     def title(self, cells: int) -> Iterable[Part]:
         if self.trouble:
             return [(clip(self.trouble, cells), self.looks.warn)]
-        spec = self.review.source.tensors[self.lead]
-        shape = shape_text(spec.shape)
-        return [("New target for ", None), (shorten(spec.key, cells - 17 - len(shape)), None), (f"  {shape}", None)]
+        sources = self.review.sources
+        group = sources.of_key[self.lead]
+        spec = sources.listing.tensors[self.lead]
+        name, right = spec.key, f"  {shape_text(spec.shape)}"
+        if len(self.places) > 1:
+            name = sources.groups[group].name if set(self.places) <= set(sources.groups[group].members) else name
+            right += f"  {plural(len(self.places), 'key')}"
+        name = shorten(name, cells - 15 - len(right), sources.spare(group))
+        return [("New target for ", None), (name, None), (right, None)]
 
     def empty(self) -> str:
         return "no target has these words"
@@ -91,21 +101,45 @@ class Found(RowList):
         looks, review = self.looks, self.review
         entry = self.entries[self.shown[place]]
         holder = review.session.holder(entry.target)
-        if entry.reason:
-            note = entry.reason
-        elif holder == self.lead:
-            note = "its target now"
-        elif holder >= 0:
-            note = f"{GLYPHS[review.session.status(holder)]} {review.source.tensors[holder].key}"
-        else:
-            note = "" if entry.transform is Transform.NONE else str(entry.transform)
-        note_cells = min(36, max(cells // 3, len(OTHER_SIZE)))
-        keys_cells = 6 if self.grouped else 0
-        shape = clip(shape_text(review.target.tensors[entry.target].shape), 14).rjust(14)
-        keys = (f"{entry.keys}" if entry.keys > 1 else "").rjust(keys_cells)
-        name = fit(entry.name, max(8, cells - note_cells - 14 - keys_cells - 4))
+        sign = GLYPHS[review.session.status(holder)] if holder >= 0 else " "
+        shape = clip(shape_text(review.target.tensors[entry.target].shape), 14)
+        keys = (f"{entry.keys}" if entry.keys > 1 else "").rjust(6 if self.grouped else 0)
+        note_cells = 36 if cells >= WITH_NOTES else 0
+        note = f"  {fit(self._note(entry, holder), note_cells - 2)}" if note_cells else ""
+        spare = review.targets.spare(review.targets.of_key[entry.target])
+        name = fit(entry.name, max(8, cells - note_cells - len(shape) - len(keys) - 3), spare=spare)
         style = looks.muted if entry.reason else None
-        return [(f"{name} {shape} {keys}  ", style), (shorten(note, note_cells), looks.muted)]
+        return [(f"{sign} {name} {shape}{keys}", style), (note, looks.muted)]
+
+    def _note(self, entry: Entry, holder: int) -> str:
+        if entry.reason:
+            return entry.reason
+        if holder == self.lead:
+            return "its target now"
+        if holder >= 0:
+            return self.review.source.tensors[holder].key
+        return "free" if entry.transform is Transform.NONE else f"free, {entry.transform}"
+
+    @property
+    def page(self) -> int:
+        return max(1, self.content_size.height - 2)
+
+    def lines(self, cells: int, count: int) -> Sequence[Strip]:
+        found = list(super().lines(cells, count - 1))
+        found += [Strip.blank(cells)] * (count - 1 - len(found))
+        return [*found, paint([(self._story(cells), self.looks.muted)], cells)]
+
+    def _story(self, cells: int) -> str:
+        """One line about the entry under the cursor: who has it, or why it cannot be taken."""
+        if not self.shown:
+            return ""
+        entry = self.entries[self.shown[self.cursor]]
+        holder = self.review.session.holder(entry.target)
+        note = self._note(entry, holder)
+        if entry.reason or holder in (-1, self.lead):
+            return note
+        status = f"  ({self.review.session.status(holder)})"
+        return f"taken by {shorten(note, cells - len(status) - 9)}{status}"
 
 
 class TargetPicker(ModalScreen[int | None]):
@@ -134,7 +168,7 @@ class TargetPicker(ModalScreen[int | None]):
         super().__init__()
         self.review = review
         self.entries = make_entries(review, lead, places)
-        self.found = Found(review, lead, self.entries)
+        self.found = Found(review, lead, places, self.entries)
         self.finder = Finder(
             [TensorSpec(entry.name, review.target.tensors[entry.target].shape) for entry in self.entries]
         )

@@ -82,16 +82,38 @@ def width(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
 
 
-def shorten(name: str, cells: int) -> str:
+def shorten(name: str, cells: int, spare: tuple[int, ...] = ()) -> str:
     """A name made safe and cut in the middle to at most ``cells`` cells.
 
     The last segments stay longest, then the number of the layer, then the beginning:
     ``model.encoder.layers.12.self_attn.q_proj.weight`` in 32 cells is ``model…12.self_attn.q_proj.weight``.
+
+    Args:
+        spare: places of segments that may go first, one after the other.
     """
     text = safe(name)
     if len(text) <= cells and text.isascii():
         return text
-    return _shorten(text, cells)
+    if not spare:
+        return _shorten(text, cells)
+    return _shorten(_without(text, cells, spare), cells).replace(ELLIPSIS * 2, ELLIPSIS)
+
+
+@lru_cache(maxsize=4096)
+def _without(text: str, cells: int, spare: tuple[int, ...]) -> str:
+    """The text without as many of its spare segments as must go; neighbours go as one."""
+    segments: list[str] = text.split(".")
+    for count in range(1, len(spare) + 1):
+        gone = set(spare[:count])
+        shown = ""
+        for n, segment in enumerate(segments):
+            if n in gone:
+                shown += "" if shown.endswith(ELLIPSIS) else ELLIPSIS
+            else:
+                shown += segment if not shown or shown.endswith(ELLIPSIS) else f".{segment}"
+        if width(shown) <= cells:
+            return shown
+    return shown
 
 
 @lru_cache(maxsize=4096)
@@ -131,9 +153,9 @@ def _tail(text: str, cells: int) -> str:
     return tail[cut:] if cut <= width(tail) // 4 + 1 and cut < len(tail) else tail
 
 
-def fit(name: str, cells: int, align: Literal["left", "right"] = "left") -> str:
+def fit(name: str, cells: int, align: Literal["left", "right"] = "left", spare: tuple[int, ...] = ()) -> str:
     """A name made safe, shortened and padded to exactly ``cells`` cells."""
-    text = shorten(name, cells)
+    text = shorten(name, cells, spare)
     padding = " " * (cells - width(text))
     return text + padding if align == "left" else padding + text
 

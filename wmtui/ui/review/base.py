@@ -115,6 +115,7 @@ class ReviewBase(LinesScreen):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width < WIDE, "narrow")
+        self.source_pane.alone = event.size.width < WIDE
         self.set_class(event.size.height >= TALL, "tall")
 
     # ---- what is looked at
@@ -191,7 +192,7 @@ class ReviewBase(LinesScreen):
             whole = row is not None and row < 0
             at = self.target_pane.view.row_of(partner, whole) if partner >= 0 else -1
             if at >= 0:
-                self.target_pane.reveal(at)
+                self.target_pane.reveal(at, self.source_pane.cursor - self.source_pane.top)
 
     def on_row_list_moved(self, event: RowList.Moved) -> None:
         if event.rows is self.source_pane:

@@ -99,14 +99,16 @@ class CandidatesPane(RowList):
             settled = review.session.settled(self.lead)
             word = "assigned by you" if settled is not None and settled.by_user else "accepted"
         left, right = "Candidates for ", f"  {word}"
-        key = review.source.tensors[self.lead].key
+        spec = review.source.tensors[self.lead]
+        key = spec.key
         if len(self.places) > 1:
             group = review.sources.groups[review.sources.of_key[self.lead]]
             key = group.name if set(self.places) <= set(group.members) else key
             right = f"  {plural(len(self.places), 'key')}, {word}"
+        right = f"  {shape_text(spec.shape)}{right}"
         if cells < len(left) + len(right) + 40:
             left = "For "
-        name = shorten(key, cells - len(left) - len(right))
+        name = shorten(key, cells - len(left) - len(right), review.sources.spare(review.sources.of_key[self.lead]))
         return [(left, None), (name, None), (right, None)]
 
     def empty(self) -> str:
@@ -137,7 +139,7 @@ class CandidatesPane(RowList):
         good: Style = looks.good if partner else looks.muted
         shown: list[Part] = [
             (f"{marks}{place + 1} ", good),
-            (fit(self._target_name(index), max(name_cells, 8)) + " ", None),
+            (self._target_name(index, max(name_cells, 8)) + " ", None),
             (numbers, looks.accent if partner else None),
             (bars, looks.muted),
         ]
@@ -145,11 +147,11 @@ class CandidatesPane(RowList):
             shown.append((" " + clip(reasons, reason_cells), looks.muted))
         return shown
 
-    def _target_name(self, target: int) -> str:
+    def _target_name(self, target: int, cells: int) -> str:
         targets = self.review.targets
-        if len(self.places) > 1:
-            return targets.groups[targets.of_key[target]].name
-        return targets.listing.tensors[target].key
+        group = targets.of_key[target]
+        name = targets.groups[group].name if len(self.places) > 1 else targets.listing.tensors[target].key
+        return fit(name, cells, spare=targets.spare(group))
 
     def _reasons(self, candidate: Candidate) -> str:
         pro = [evidence.label for evidence in candidate.evidence if evidence.weight > 0]

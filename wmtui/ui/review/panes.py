@@ -11,7 +11,7 @@ from wmtui.core.review import Review
 from wmtui.core.session import Status
 from wmtui.core.view import PaneView
 from wmtui.ui.lines import Part, RowList
-from wmtui.ui.text import clip, fit, plural, shape_text
+from wmtui.ui.text import clip, fit, plural, shape_text, shorten, width
 from wmtui.ui.theme import Palette
 
 GLYPHS = {
@@ -51,6 +51,10 @@ def percent(share: float) -> str:
     return "1.0" if share >= 0.9995 else f".{hundredths:02d}"
 
 
+ROOM_FOR_GOAL = 16
+"""Cells from which a target is shown in the source's row."""
+
+
 class SidePane(RowList):
     """The rows of one side."""
 
@@ -58,6 +62,8 @@ class SidePane(RowList):
     name_of_side = ""
     least_note = 0
     """Cells of the last column where there is little room."""
+    alone = False
+    """Whether the pane of the other side is not beside it."""
 
     def __init__(self, review: Review, *, id: str) -> None:
         super().__init__(id=id)
@@ -127,7 +133,7 @@ class SidePane(RowList):
 
     def status_note(self, row: int, statuses: dict[Status, int], fused: Callable[[int], Fusion | None]) -> str:
         """The status in a word, where there is room for it."""
-        if self.content_size.width < 75 or len(statuses) != 1:
+        if self.content_size.width < 75 or self.alone or len(statuses) != 1:
             return ""
         if Status.UNMATCHED in statuses and fused(self.view.members(row)[0]) is not None:
             return "fused"
@@ -143,6 +149,10 @@ class SidePane(RowList):
             most = max((len(group.members) for group in groups), default=1)
             self._widths = min(max(widest, 5), 14), 0 if most == 1 else 2 * len(str(most)) + 1
         return self._widths
+
+    def goal(self, row: int, cells: int) -> Part | None:  # noqa: ARG002
+        """Where a row's keys go, instead of their shapes; ``None`` where that stands elsewhere."""
+        return None
 
     def row(self, place: int, cells: int) -> Iterable[Part]:
         view, looks = self.view, self.looks
@@ -163,15 +173,20 @@ class SidePane(RowList):
             size = f"{len(members)}/{whole}" if len(members) < whole else str(whole)
             if done != whole:
                 size = f"{done}/{whole}"
-        shape = view.group_shape(view.group_of(row)) if row < 0 else spec.shape
         shape_cells, size_cells = self._columns()
-        note_cells = 9 if cells >= 75 else self.least_note
-        name_cells = cells - 2 - len(sign) - 1 - shape_cells - 1 - size_cells - 1 - note_cells
-        shape_shown = "mixed" if shape is None else shape_text(shape)
+        note_cells = 9 if cells >= 75 and not self.alone else self.least_note
+        room = cells - 2 - 2 - 1 - size_cells - 1 - note_cells
+        middle = self.goal(row, room // 2)
+        if middle is None:
+            shape = view.group_shape(view.group_of(row)) if row < 0 else spec.shape
+            text = "mixed" if shape is None else shape_text(shape)
+            middle = (clip(text, shape_cells), looks.muted)
+        name_cells = max(room + 2 - len(sign) - 1 - width(middle[0]), 8)
+        shown = fit(name, name_cells, spare=view.spare(view.group_of(row)))
         return [
             (GLYPHS[status] + " ", tone(status, looks)),
-            (sign + fit(name, max(name_cells, 8)) + " ", looks.muted if status is Status.IGNORED else None),
-            (clip(shape_shown, shape_cells).rjust(shape_cells), looks.muted),
+            (sign + shown + " ", looks.muted if status is Status.IGNORED else None),
+            middle,
             (" " + clip(size, size_cells).rjust(size_cells) + " ", looks.muted),
             (self.note(row, statuses).rjust(note_cells)[:note_cells], looks.muted),
         ]
@@ -194,6 +209,32 @@ class SourcePane(SidePane):
         if Status.PROPOSED in statuses:
             return percent(self.review.row_confidence(row))
         return self.status_note(row, statuses, self.review.fused.of_source)
+
+    def goal(self, row: int, cells: int) -> Part | None:
+        if not self.alone or cells < ROOM_FOR_GOAL:
+            return None
+        review, looks = self.review, self.looks
+        targets = review.targets
+        if row >= 0:
+            target = review.session.partner(row)
+            goals = [targets.of_key[target]] if target >= 0 else []
+            name = targets.listing.tensors[target].key if target >= 0 else ""
+        else:
+            goals = review.goals.of(-1 - row)
+            name = targets.groups[goals[0]].name if goals else ""
+        if not goals:
+            return (fit(self._without_goal(row), cells), looks.muted)
+        more = f" +{len(goals) - 1}" if len(goals) > 1 else ""
+        shown = shorten(name, cells - 2 - len(more), targets.spare(goals[0])) + more
+        return (f"→ {shown}" + " " * (cells - 2 - width(shown)), None)
+
+    def _without_goal(self, row: int) -> str:
+        if not self.review.matched:
+            return ""
+        place = self.view.members(row)[0]
+        status = self.review.session.status(place)
+        fused = status is Status.UNMATCHED and self.review.fused.of_source(place) is not None
+        return "  fused" if fused else f"  {status}"
 
     def empty(self) -> str:
         return "no key fits the filter: Esc clears it" if self.view.filtered else "there are no keys"
