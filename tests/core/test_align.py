@@ -65,3 +65,10 @@ def test_shapes_that_nothing_joins_are_left_out_and_transforms_told():
 def test_one_key_to_one():
     source, target = listing("stem.weight"), listing("conv1.weight")
     assert pairs(source, target) == pairs(source, target, ("stem.weight", "conv1.weight"))
+
+
+def test_of_keys_with_the_same_numbers_one_gets_the_target():
+    source = listing("a.0.q", "a.1.q", "a.0.k", "a.1.k")
+    target = listing("l.0.x", "l.1.x")
+    assert pairs(source, target) == {"a.0.q": "l.0.x", "a.1.q": "l.1.x"}
+    assert pairs(source, target, ("a.0.k", "l.0.x")) == {"a.0.k": "l.0.x", "a.1.q": "l.1.x"}

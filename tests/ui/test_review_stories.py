@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from textual import events
 
 from tests.ui.standins import listing
 from tests.ui.user import User, at_the_screen
@@ -302,15 +301,3 @@ async def test_wide_screens_show_all_panes_and_follow_the_partner():
         assert user.screen.pane_name() == "target"
         await user.press("k", "t")
         assert "enc.{0-3}.q.weight" in user.row
-
-
-async def test_keys_that_come_at_once_go_where_they_would_go_one_by_one():
-    async with at_the_screen(SOURCE, TARGET) as user:
-        for keys in (["tab", "tab", "j", "enter"], ["/", "e", "x"]):
-            for key in keys:
-                character = key if len(key) == 1 else None
-                user.app.post_message(events.Key("slash" if key == "/" else key, character))
-            await user.pilot.pause()
-        assert user.pairs["enc.3.q.weight"] == "body.3.k.weight"
-        assert user.window is user.screen
-        assert user.screen.status.typed == "ex"

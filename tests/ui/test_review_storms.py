@@ -16,9 +16,7 @@ import pytest
 
 from tests.ui.standins import listing
 from tests.ui.user import User, at_the_screen
-from wmtui.core.decisions import Redo, Undo
 from wmtui.core.listing import Listing, TensorSpec
-from wmtui.core.session import Session
 from wmtui.ui.actions import ACTIONS, markdown_table
 from wmtui.ui.lines import Lines
 
@@ -101,37 +99,6 @@ async def test_a_resize_storm():
         await user.pilot.pause()
         check(user)
         user.sees("reviewed")
-
-
-KEYS = [key for action in ACTIONS for key in action.keys if action.id not in ("quit", "palette")]
-
-
-@pytest.mark.parametrize("seed", range(3))
-async def test_random_keys_never_raise_and_never_break_one_to_one(seed):
-    dice = random.Random(seed)
-    keys = [f"b.{n}.{w}" for n in range(4) for w in ("q.w", "k.w", "v.w:2x2")] + ["head:4x1", "odd:3"]
-    source = listing("a", *keys)
-    target = listing("b", *(key.replace("b.", "l.") for key in keys), "spare", "other:4")
-    async with at_the_screen(source, target, size=dice.choice(((80, 24), (120, 40)))) as user:
-        for _ in range(120):
-            key = dice.choice(KEYS) if dice.random() < 0.9 else dice.choice(("y", "f", "enter", "backspace", "q"))
-            if key == "q" and user.window is user.screen:
-                continue
-            await user.press(key)
-            targets = [m.target for m in user.session.mapped(include_pending=True)]
-            assert len(set(targets)) == len(targets)
-        while user.window is not user.screen:
-            await user.press("escape")
-            await user.idle()
-        await user.idle()
-        check(user)
-        again = Session(source, target, user.session.proposal)
-        for decision in user.journal.decisions:
-            again.apply(decision)
-        assert again.facts == user.session.facts
-        assert sum(isinstance(d, Undo | Redo) for d in user.journal.decisions) < len(user.journal.decisions) or not (
-            user.journal.decisions
-        )
 
 
 def test_the_table_of_keys_names_every_action():

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from textual import events
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -42,6 +43,17 @@ class User:
 
     async def type(self, text: str) -> User:
         return await self.press(*text)
+
+    async def bunch(self, *keys: str) -> User:
+        """Press keys that all come at once, as behind a line that stood still."""
+        for key in keys:
+            self.app.post_message(events.Key(NAMES.get(key, key), key if len(key) == 1 else None))
+        await self.pilot.pause()
+        async with asyncio.timeout(60):
+            while self.app._keys or self.app._key_timer is not None:
+                assert self.app.is_running, "a key ended the app"
+                await asyncio.sleep(0.001)
+        return self
 
     async def idle(self) -> User:
         """Wait until no worker is at work and no correction is waiting to be proposed."""

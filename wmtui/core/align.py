@@ -51,10 +51,10 @@ def correspond(
     target_numbers = _numbers(target, targets)
     if anchor is None:
         anchor = (sources[0], targets[0])
-        ways = [_by_equality(source_numbers, target_numbers), _by_order(source_numbers, target_numbers)]
+        ways = [_by_equality(source_numbers, target_numbers, anchor[0]), _by_order(source_numbers, target_numbers)]
     else:
         ways = [
-            _by_equality(source_numbers, target_numbers),
+            _by_equality(source_numbers, target_numbers, anchor[0]),
             _by_offset(source_numbers, target_numbers, anchor),
             _by_order(source_numbers, target_numbers),
             _by_order(source_numbers, target_numbers, backwards=True),
@@ -71,9 +71,14 @@ def _numbers(listing: Listing, places: Sequence[int]) -> dict[int, Indices]:
     return {place: tuple(row[c] for c in varying) for place, row in rows.items()}
 
 
-def _by_equality(source: dict[int, Indices], target: dict[int, Indices]) -> dict[int, int]:
+def _by_equality(source: dict[int, Indices], target: dict[int, Indices], first: int) -> dict[int, int]:
     place_of = {numbers: place for place, numbers in target.items()}
-    return {s: place_of[numbers] for s, numbers in source.items() if numbers in place_of}
+    found: dict[int, int] = {}
+    # Keys of several groups may have the same numbers: one of them gets the target.
+    for s in (first, *source):
+        if s not in found and (t := place_of.pop(source[s], None)) is not None:
+            found[s] = t
+    return found
 
 
 def _by_order(source: dict[int, Indices], target: dict[int, Indices], backwards: bool = False) -> dict[int, int]:

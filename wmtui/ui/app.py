@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events
-
 from wmtui.core.decisions import Decision
 from wmtui.core.ports import DescribePort, JournalPort, MatchPort, SavePort
 from wmtui.core.session import Session
@@ -67,12 +65,6 @@ class ReviewApp(TerminalApp):
     async def action_quit(self) -> None:
         """Textual's own Ctrl+Q: the same question as for q, whatever window is open."""
         self.review_screen.leave_windows()
-
-    async def on_key(self, event: events.Key) -> None:
-        """A key that was sent on its way before the search took the focus is the search's, not an action's."""
-        status = self.review_screen.status
-        if status.typed is not None and self.screen is self.review_screen:
-            await status._on_key(event)
 
     def on_mount(self) -> None:
         self.push_screen(self.review_screen)

@@ -8,11 +8,15 @@ import select
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
 
 from .actions import Action
 from .terminal import Terminal, read_terminal
@@ -26,6 +30,8 @@ HANG_UP_LOOK = 2.0
 """Seconds between two looks whether the terminal is still there."""
 GRACE = (5.0, 1.0)
 """Seconds from a signal to the end: on termination, and where the terminal hung up and there is nothing to restore."""
+LOST = 0.5
+"""Seconds after which a key counts as done whose mark did not come back, as when its widget is gone."""
 HANG_UP = getattr(signal, "SIGHUP", None)
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGTERM") if hasattr(signal, name))
 
@@ -41,8 +47,15 @@ def palette_of(actions: Sequence[Action[Any]]) -> Callable[[], type[Provider]]:
     return provider
 
 
+class KeyDone(Message):
+    """Follows a key through the same queues: where it arrives, the key has been dealt with."""
+
+
 class TerminalApp(App[None]):
     """An app of ours; ``run()`` it with ``mouse=app.terminal.mouse``, then ``return_code`` is the exit status.
+
+    Keys are dealt with one after the other. Behind a slow line they come in bunches, and textual would send all of a
+    bunch to what has the focus then, though the first of them opens a window for the others.
 
     Args:
         terminal: what the terminal can do; read off the environment where it is not given.
@@ -57,6 +70,9 @@ class TerminalApp(App[None]):
     def __init__(self, terminal: Terminal | None = None) -> None:
         self.terminal = terminal or read_terminal(os.environ, getattr(sys.stdout, "encoding", None))
         super().__init__(ansi_color=not self.terminal.colour or None)
+        self._keys: deque[events.Key] = deque()
+        self._key_screen: Screen[Any] | None = None
+        self._key_timer: asyncio.TimerHandle | None = None
         dress(self, self.terminal)
 
     def on_mount(self) -> None:
@@ -67,6 +83,37 @@ class TerminalApp(App[None]):
             self.set_interval(HANG_UP_LOOK, self.look_for_hang_up)
         # After Ctrl+Z and fg the screen would stay blank.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
+
+    # ---- one key after the other
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._keys.append(event)
+            if self._key_timer is None:
+                await self._next_key()
+        else:
+            await super().on_event(event)
+
+    async def _next_key(self) -> None:
+        if self._key_timer is not None:
+            self._key_timer.cancel()
+            self._key_timer = None
+        if not self._keys or not self._screen_stack:
+            return
+        self._key_screen = self.screen
+        self._key_timer = asyncio.get_running_loop().call_later(LOST, self.call_later, self._next_key)
+        await super().on_event(self._keys.popleft())
+        (self.focused or self.screen).post_message(KeyDone())
+
+    async def on_key_done(self, message: KeyDone) -> None:
+        """The key that was on its way has been dealt with: the next one, once a window that it opened can take it."""
+        message.stop()
+        if not self._keys or self.screen is self._key_screen:
+            await self._next_key()
+        else:
+            self.screen.call_after_refresh(self.call_later, self._next_key)
+
+    # ---- the end
 
     def look_for_hang_up(self) -> None:
         """Leave where the terminal is gone though no signal said so, as when it was not our controlling terminal."""

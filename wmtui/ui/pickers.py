@@ -9,7 +9,6 @@ import msgspec
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input
 
@@ -23,6 +22,7 @@ from wmtui.core.search import Finder
 from .lines import Part, RowList, paint
 from .review.panes import GLYPHS
 from .text import clip, fit, plural, shape_text, shorten
+from .windows import Window
 
 MOST = 500
 """Rows that are ranked and shown; nobody scrolls further, they type on."""
@@ -142,7 +142,7 @@ class Found(RowList):
         return f"taken by {shorten(note, cells - len(status) - 9)}{status}"
 
 
-class TargetPicker(ModalScreen[int | None]):
+class TargetPicker(Window[int | None]):
     """Pick a target for a source key, or a target group for a source group; hands back the place for the key.
 
     Args:

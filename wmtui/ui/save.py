@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 from textual.worker import get_current_worker
 
@@ -21,12 +20,12 @@ from wmtui.errors import WmtuiError
 from .fields import Tick
 from .lines import Part
 from .text import bar, bytes_text, clip, plural, safe
-from .windows import Answer, Page, Question
+from .windows import Answer, Page, Question, Window
 
 PATHS = (("mapping", "Mapping"), ("report", "Report"), ("checkpoint", "Checkpoint"))
 
 
-class SaveWindow(ModalScreen[bool]):
+class SaveWindow(Window[bool]):
     """Save the session; hands back whether something was saved.
 
     Args:

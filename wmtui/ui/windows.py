@@ -9,15 +9,24 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, ScreenResultType
 from textual.strip import Strip
 
 from .actions import Action, S
 from .lines import Lines, Part, RowList, paint
 from .text import clip
 from .theme import Palette
+
+
+class Window(ModalScreen[ScreenResultType]):
+    """A window over a screen."""
+
+    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
+        """Close the window, once: textual closes whatever is on top, also where this window is closed already."""
+        return super().dismiss(result) if self.is_active else AwaitComplete()
 
 
 class Page(RowList):
@@ -72,7 +81,7 @@ class Page(RowList):
         self.scroll(-3)
 
 
-class PageWindow(ModalScreen[None]):
+class PageWindow(Window[None]):
     """A page over the screen; Esc, q and Enter close it."""
 
     CELLS = 96
@@ -175,7 +184,7 @@ class _Answering(Lines):
         return [paint(parts, cells)]
 
 
-class Question(ModalScreen[str]):
+class Question(Window[str]):
     """A question; hands back the value of the answer, or "" for Esc.
 
     Args:

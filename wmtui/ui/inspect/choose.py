@@ -8,10 +8,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from wmtui.ui.lines import Part, RowList
 from wmtui.ui.text import fit, plural
+from wmtui.ui.windows import Window
 
 
 class _Choices(RowList):
@@ -36,7 +36,7 @@ class _Choices(RowList):
         return [(fit(name or "the top level", cells - len(size) - 2) + "  ", None), (size, self.looks.muted)]
 
 
-class WeightsChooser(ModalScreen[str | None]):
+class WeightsChooser(Window[str | None]):
     """Hands back the path of the chosen dictionary, ``None`` for Esc.
 
     Args:

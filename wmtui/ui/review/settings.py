@@ -8,11 +8,11 @@ import msgspec
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
 from wmtui.core.match_options import MatchOptions
 from wmtui.ui.fields import Tick
+from wmtui.ui.windows import Window
 
 FIELDS = (
     ("shape", "Weight of the shape in the score, 0 to 1"),
@@ -22,7 +22,7 @@ FIELDS = (
 )
 
 
-class SettingsWindow(ModalScreen[MatchOptions | None]):
+class SettingsWindow(Window[MatchOptions | None]):
     """Change the options; hands them back, or ``None`` where nothing is to change."""
 
     DEFAULT_CSS = """
