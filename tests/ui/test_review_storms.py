@@ -132,7 +132,7 @@ sys.exit(app.return_code)
 """
 
 
-@pytest.mark.parametrize("moment", [b"x.{0-8}.q", b"reviewed 0/18"], ids=["early", "late"])
+@pytest.mark.parametrize("moment", [b"x.{0-8}.q", b"with all proposals"], ids=["early", "late"])
 def test_a_terminal_that_is_gone_ends_the_app(moment, tmp_path: Path):
     master, slave = os.openpty()
     process = subprocess.Popen(
@@ -180,7 +180,7 @@ def test_a_line_that_drops_ends_the_app_cleanly(number, tmp_path: Path):
                 found += os.read(master, 65536)
 
     try:
-        read_until(b"reviewed 0/18")
+        read_until(b"with all proposals")
         os.write(master, b"a")
         read_until(b"reviewed 9/18")
         process.send_signal(number)
