@@ -1,15 +1,18 @@
-"""``python -m benchmarks [quality | ablation | scale | rename | peers | all]``: measure and print Markdown tables."""
+"""``python -m benchmarks [quality | ablation | scale | effort | screen | rename | peers | all]``: print tables."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
-from benchmarks import ablation, peers, quality, rename, scale
+from benchmarks import ablation, peers, quality, rename, review_effort, scale, screen
 
-PARTS = {
+PARTS: dict[str, Callable[[list[str]], object]] = {
     "quality": quality.main,
     "ablation": ablation.main,
     "scale": scale.main,
+    "effort": review_effort.main,
+    "screen": screen.main,
     "rename": rename.main,
     "peers": peers.main,
 }

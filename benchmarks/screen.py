@@ -1,7 +1,8 @@
 """``python -m benchmarks.screen [KEYS]``: what the screens cost: first content, processor time and bytes a key press.
 
-Runs ``wmtui inspect`` and ``wmtui review`` in a pseudo-terminal of 120x40 on listings made for it, and reads processor
-times from ``/proc``. Times of the first content are set against ``python -c "import textual.app"`` of the same run.
+Runs ``wmtui inspect`` and ``wmtui review`` in a pseudo-terminal of 120x40 on listings made for it, and reads the
+processor time of the app's thread from ``/proc``. Times of the first content are set against
+``python -c "import textual.app"`` of the same run. The last line says how long after a hang-up the app is gone.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ PRESSES = (
     ("cursor up", "k", 12),
     ("accept one key", "a", 12),
     ("half a page down", "\x04", 4),
-    ("search, first letter", "/e", 1),
-    ("search, second letter", "x", 1),
+    ("search begun", "/", 1),
+    ("search, first letter", "u", 1),
+    ("search, second letter", "p", 1),
     ("search kept", "\r", 1),
+    ("cursor down in what was found", "j", 6),
     ("search cleared", "\x1b", 1),
     ("next status", "f", 1),
     ("accept one key of a status", "a", 6),
@@ -95,9 +98,15 @@ class Terminal:
         return self.quiet()
 
     def processor(self) -> float:
-        """Milliseconds of processor time so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+        """Milliseconds of processor time of the main thread so far."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0]) / 1e6
+
+    def hang_up(self) -> float:
+        """Close the terminal as a dropped line does; seconds until the program is gone."""
+        began = time.monotonic()
+        os.close(self.file)
+        os.waitpid(self.pid, 0)
+        return time.monotonic() - began
 
     def end(self) -> None:
         os.kill(self.pid, signal.SIGTERM)
@@ -180,12 +189,24 @@ def presses(folder: Path) -> None:
     print(table(("key press", "processor ms", "bytes"), rows))
 
 
+def hang_ups(folder: Path) -> None:
+    small = [str(folder / "small" / f"{side}.json") for side in ("old", "new")]
+    seconds = []
+    for _ in range(5):
+        terminal = Terminal(["-m", "wmtui", "review", *small, "--afresh"], folder)
+        terminal.until(b"with all proposals")
+        terminal.press("a")
+        seconds.append(terminal.hang_up())
+    print(f"\ngone {max(seconds):.2f} s after a hang-up, the longest of {len(seconds)}")
+
+
 def main(arguments: Sequence[str]) -> int:
     keys = int(arguments[0]) if arguments else 93_696
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         first_contents(folder, keys)
         presses(folder)
+        hang_ups(folder)
     return 0
 
 

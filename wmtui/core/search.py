@@ -77,29 +77,55 @@ class Finder:
 
 
 class TemplateFinder:
-    """Finds tensors by group, where the keys of a group differ in their numbers only, and not in shape and dtype.
+    """Finds tensors by group, where the keys of a group differ in their numbers only.
 
-    What has no digits is then the same for all keys of a group. Where no key holds all words of a search, their
-    letters need only occur in their order, numbers as they are.
+    What has no digits is then the same for all keys of a group.
+
+    Args:
+        loose: where no key holds all words of a search, their letters need only occur in their order, numbers as they
+            are.
+        uniform: the tensors of a group do not differ in shape and dtype either.
     """
 
-    def __init__(self, tensors: Sequence[TensorSpec], groups: Sequence[Group]) -> None:
+    def __init__(
+        self, tensors: Sequence[TensorSpec], groups: Sequence[Group], *, loose: bool = True, uniform: bool = True
+    ) -> None:
         self._tensors = tensors
         self._groups = groups
+        self._loose, self._uniform = loose, uniform
         self._lowered = [spec.key.lower() for spec in tensors]
 
     def find(self, text: str) -> dict[int, list[int]]:
         """Group -> places of its tensors that a text finds, both ascending; see :class:`Query`."""
         query = Query.parse(text)
-        whole = {
-            g: list(group.members)
-            for g, group in enumerate(self._groups)
-            if _fits(self._tensors[group.members[0]], query)
-        }
+        whole = self._fitting(query)
         found = whole
         for word in query.words:
             found = self._narrow(found, _pieces(word), lambda key, word=word: word in key)  # type: ignore[misc]
-        return found if found or not query.words else self._loosely(query.words, whole)
+        return found if found or not (self._loose and query.words) else self._loosely(query.words, whole)
+
+    def _fitting(self, query: Query) -> dict[int, list[int]]:
+        tensors = self._tensors
+        if not (query.shapes or query.dtypes):
+            return {g: list(group.members) for g, group in enumerate(self._groups)}
+        known: dict[tuple[tuple[int, ...], str], bool] = {}
+
+        def fits(place: int) -> bool:
+            spec = tensors[place]
+            kind = (spec.shape, spec.dtype)
+            if kind not in known:
+                known[kind] = _fits(spec, query)
+            return known[kind]
+
+        found: dict[int, list[int]] = {}
+        for g, group in enumerate(self._groups):
+            members = group.members
+            left = list(members) if self._uniform and fits(members[0]) else []
+            if not self._uniform:
+                left = [place for place in members if fits(place)]
+            if left:
+                found[g] = left
+        return found
 
     def _narrow(
         self, groups: dict[int, list[int]], pieces: Sequence[str], matches: Callable[[str], object]

@@ -6,14 +6,13 @@ of group ``g`` is ``-1 - g``. A group of one key has no row of its own.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from itertools import chain, compress
+from itertools import chain
 
 from .groups import Group, SpareSegments
 from .listing import Listing
-from .search import Finder, Query, TemplateFinder, natural
+from .search import Query, TemplateFinder, natural
 
 
 class Order(StrEnum):
@@ -32,7 +31,7 @@ class GroupTable:
 
     Args:
         listing: the tensors.
-        groups: their groups.
+        groups: their groups; the keys of one differ in their numbers only.
         of_key: the group of each place.
 
     Attributes:
@@ -41,6 +40,9 @@ class GroupTable:
         codes: a byte for each place, by which it can be chosen.
         order, text, only: what chooses the rows; ``only`` is a code, ``None`` for all of them.
     """
+
+    LOOSE = UNIFORM = False
+    """How searches work, see :class:`TemplateFinder`."""
 
     def __init__(self, listing: Listing, groups: Sequence[Group], of_key: Sequence[int]) -> None:
         self.listing = listing
@@ -52,7 +54,7 @@ class GroupTable:
         self.only: int | None = None
         self.codes = bytearray(len(listing))
         self.rows: list[int] = []
-        self._finder = Finder(listing.tensors)
+        self._finder = TemplateFinder(listing.tensors, groups, loose=self.LOOSE, uniform=self.UNIFORM)
         self._shapes: dict[int, tuple[int, ...] | None] = {}
         self._sorted_groups: list[int] | None = None
         self._shown: dict[int, list[int]] | None = None
@@ -110,7 +112,10 @@ class GroupTable:
 
     def shown_places(self) -> list[int]:
         """All places that the filter shows, ascending."""
-        return self._matching() if self.filtered else list(range(len(self.listing)))
+        if not self.filtered:
+            return list(range(len(self.listing)))
+        shown = self._matching_groups() if self._shown is None else self._shown
+        return sorted(chain.from_iterable(shown.values()))
 
     @property
     def shown_groups(self) -> int:
@@ -188,22 +193,15 @@ class GroupTable:
                     rows.remove(-1 - group)
 
     def _matching_groups(self) -> dict[int, list[int]]:
-        by_group: defaultdict[int, list[int]] = defaultdict(list)
-        places = self._matching()
-        for place, group in zip(places, map(self.of_key.__getitem__, places), strict=True):
-            by_group[group].append(place)
-        return dict(by_group)
-
-    def _matching(self) -> list[int]:
-        places = self._finder.find(self.text)
+        found = self._finder.find(self.text)
         if self.only is None:
-            return places
-        table = bytearray(256)
-        table[self.only] = 1
-        hits = self.codes.translate(bytes(table))
-        if len(places) == len(hits):
-            return list(compress(range(len(hits)), hits))
-        return [place for place in places if hits[place]]
+            return found
+        chosen = {g: self._with_code(g, places, self.only) for g, places in found.items()}
+        return {g: places for g, places in chosen.items() if places}
+
+    def _with_code(self, group: int, places: list[int], code: int) -> list[int]:  # noqa: ARG002
+        codes = self.codes
+        return [place for place in places if codes[place] == code]
 
     def _sort_groups(self) -> list[int]:
         order = list(range(len(self.groups)))
@@ -233,23 +231,11 @@ class GroupTable:
 
 
 class TemplateTable(GroupTable):
-    """The rows of a listing that is grouped by template, shape and dtype: searches go by group, and may be loose."""
+    """The rows of a listing that is grouped by template, shape and dtype: searches may be loose."""
 
-    def __init__(self, listing: Listing, groups: Sequence[Group], of_key: Sequence[int]) -> None:
-        self._by_template = TemplateFinder(listing.tensors, groups)
-        super().__init__(listing, groups, of_key)
+    LOOSE = UNIFORM = True
 
     @property
     def shown_count(self) -> int:
         """How many tensors the filter shows."""
         return len(self.listing) if self._shown is None else sum(map(len, self._shown.values()))
-
-    def shown_places(self) -> list[int]:
-        return sorted(chain.from_iterable(self._matching_groups().values()))
-
-    def _matching_groups(self) -> dict[int, list[int]]:
-        found = self._by_template.find(self.text)
-        if self.only is None:
-            return found
-        chosen = {g: [place for place in places if self.codes[place] == self.only] for g, places in found.items()}
-        return {g: places for g, places in chosen.items() if places}

@@ -125,6 +125,13 @@ class PaneView(GroupTable):
 
     # ---- rows
 
+    def _with_code(self, group: int, places: list[int], code: int) -> list[int]:
+        # Most groups have one status: their keys need not be looked at.
+        count = self._counts[group * _WIDTH + code]
+        if count == len(self.groups[group].members):
+            return places
+        return super()._with_code(group, places, code) if count else []
+
     def _value(self) -> Callable[[int], float | str]:
         if self.order is Order.BESIDE and self._holder is not None:
             return _beside(map(self._holder, range(len(self.listing)))).__getitem__
