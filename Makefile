@@ -14,7 +14,7 @@ help:
 	@echo "make check        style, types and layers only"
 	@echo "make bench        quality, speed and memory, measured (takes long)"
 	@echo "make fuzz         feed the readers of files with what nobody would write, an hour each (FUZZ_SECONDS=3600)"
-	@echo "make screenshots  draw the pictures of the README again"
+	@echo "make screenshots  draw the pictures of the README again, and every screen into out/screens"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -52,6 +52,7 @@ readme: $(READY)
 
 screenshots: $(READY)
 	$(BIN)/python -m tests.screenshots screenshots
+	$(BIN)/python -m tests.screenshots out/screens all
 
 clean:
 	rm -rf $(VENV) out

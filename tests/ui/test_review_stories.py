@@ -301,3 +301,20 @@ async def test_wide_screens_show_all_panes_and_follow_the_partner():
         assert user.screen.pane_name() == "target"
         await user.press("k", "t")
         assert "enc.{0-3}.q.weight" in user.row
+
+
+@pytest.mark.parametrize("end", ["escape", "a"])
+async def test_the_first_start_shows_a_guide_that_covers_nothing(end):
+    async with at_the_screen(SOURCE, TARGET, guide=True) as user:
+        user.sees("First steps", "enc.{0-3}.q.weight", "body.{0-3}.q.weight", "accept")
+        assert user.screen.source_pane.size.height >= 5
+        height = user.screen.source_pane.size.height
+        await user.press(end)
+        assert not user.screen.guide.display
+        assert user.screen.source_pane.size.height == height + 5
+        assert bool(user.pairs) == (end == "a")
+
+
+async def test_who_has_decided_something_before_sees_no_guide():
+    async with at_the_screen(SOURCE, TARGET) as user:
+        assert not user.screen.guide.display

@@ -121,6 +121,7 @@ async def at_the_screen(
     save: NotingSave | None = None,
     describe: DescribePort | None = None,
     wait: bool = True,
+    guide: bool = False,
 ) -> AsyncIterator[User]:
     """A user in front of a running review of two listings."""
     journal, save = MemoryJournal(), save or NotingSave()
@@ -133,6 +134,7 @@ async def at_the_screen(
         describe=describe or NoValues(),
         past=past,
         past_when="yesterday 18:40",
+        guide=guide,
         command=no_command,
         terminal=Terminal(),
     )

@@ -67,8 +67,10 @@ def make_app(
         InputError: the mapping to start from cannot be used.
     """
     from wmtui.cli.looking import Describer
+    from wmtui.files.journal import state_folder
     from wmtui.ui.app import ReviewApp
 
+    never_decided = not any((state_folder() / "journals").glob("*.jsonl"))
     listings = source.side.listing, target.side.listing
     matcher = Matcher(*listings, args)
     if args.afresh:
@@ -87,6 +89,7 @@ def make_app(
         describe=Describer(source, target),
         past=past,
         past_when=_when(journal),
+        guide=never_decided,
         command=lambda session: equivalent_command(args, session),
         options=matcher.options,
         terminal=terminal,

@@ -35,6 +35,7 @@ class ReviewApp(TerminalApp):
         match, journal, save, describe: the outside world.
         past: decisions of an earlier session on this pair; the user is asked whether to resume.
         past_when: when that was, in words (``yesterday 18:40``).
+        guide: show the first steps, for who has never decided anything.
         command: the command line that does the same without a screen.
         options: how the matcher was asked to work, ``None`` for the defaults; the settings window hands others to
             ``match.tune``.
@@ -54,13 +55,14 @@ class ReviewApp(TerminalApp):
         describe: DescribePort,
         past: tuple[Decision, ...] = (),
         past_when: str = "",
+        guide: bool = False,
         command: Callable[[Session], str],
         options: MatchOptions | None = None,
         terminal: Terminal | None = None,
     ) -> None:
         super().__init__(terminal)
         ports = Ports(match, journal, save, describe, command, options)
-        self.review_screen = ReviewScreen(source.listing, target.listing, ports, past, past_when)
+        self.review_screen = ReviewScreen(source.listing, target.listing, ports, past, past_when, guide)
 
     async def action_quit(self) -> None:
         """Textual's own Ctrl+Q: the same question as for q, whatever window is open."""

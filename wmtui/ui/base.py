@@ -65,7 +65,7 @@ class TerminalApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+z", "suspend_process", show=False, priority=True)]
-    CSS = "Screen { background: $background; } ModalScreen { background: transparent; }"
+    CSS = "Screen { background: $background; } ModalScreen { background: transparent; } SearchIcon { display: none; }"
 
     def __init__(self, terminal: Terminal | None = None) -> None:
         self.terminal = terminal or read_terminal(os.environ, getattr(sys.stdout, "encoding", None))

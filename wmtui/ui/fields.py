@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.content import Content
 from textual.widgets import Checkbox
 
 
@@ -13,9 +14,8 @@ class Tick(Checkbox):
     Tick.-on > .toggle--button { color: $accent; background: transparent; }
     Tick:focus > .toggle--button { color: $accent; background: transparent; }
     """
-    BUTTON_LEFT, BUTTON_INNER, BUTTON_RIGHT = "[", " ", "]"
 
-    def watch_value(self) -> None:
-        self.BUTTON_INNER = "x" if self.value else " "
-        super().watch_value()
-        self.refresh()
+    @property
+    def _button(self) -> Content:
+        # Textual paints the brackets in the colour of what they enclose, which is none here.
+        return Content.assemble(("[x]" if self.value else "[ ]", self.get_visual_style("toggle--button")))

@@ -152,7 +152,9 @@ class TargetPicker(Window[int | None]):
 
     DEFAULT_CSS = """
     TargetPicker { align: center middle; }
-    TargetPicker > Vertical { width: 110; max-width: 98%; height: 80%; border: round $border; background: $background; }
+    TargetPicker > Vertical {
+        width: 110; max-width: 100%; height: 80%; border: round $border; background: $background;
+    }
     TargetPicker Input { height: 1; border: none; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -35,7 +35,7 @@ class SaveWindow(Window[bool]):
     DEFAULT_CSS = """
     SaveWindow { align: center middle; }
     SaveWindow > Vertical {
-        width: 100; max-width: 98%; height: auto; max-height: 96%; border: round $border; background: $background;
+        width: 100; max-width: 100%; height: auto; max-height: 96%; border: round $border; background: $background;
         padding: 0 1;
     }
     SaveWindow .field { height: 1; }

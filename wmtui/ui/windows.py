@@ -89,12 +89,12 @@ class PageWindow(Window[None]):
     @classmethod
     def cells_in(cls, columns: int) -> int:
         """Cells of a line, in a terminal of so many columns."""
-        return min(cls.CELLS, columns * 96 // 100) - 4
+        return min(cls.CELLS, columns) - 4
 
     DEFAULT_CSS = """
     PageWindow { align: center middle; }
     PageWindow > Vertical {
-        width: 96; max-width: 96%; height: auto; max-height: 90%; border: round $border; background: $background;
+        width: 96; max-width: 100%; height: auto; max-height: 90%; border: round $border; background: $background;
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -194,7 +194,7 @@ class Question(Window[str]):
 
     DEFAULT_CSS = """
     Question { align: center middle; }
-    Question > Vertical { width: 76; max-width: 96%; height: auto; border: round $border; background: $background; }
+    Question > Vertical { width: 80; max-width: 100%; height: auto; border: round $border; background: $background; }
     """
 
     def __init__(self, title: str, texts: Sequence[str], answers: Sequence[Answer]) -> None:

@@ -138,8 +138,9 @@ class StatusLine(SearchLine):
             _, keys = review.above()
             right += f"  ( {percent(BARS[review.bar])} ) A: {plural(keys, 'key')}"
         style = {"plain": None, "good": looks.good, "warn": looks.warn, "bad": looks.bad}[self.tone]
-        room = max(0, cells - len(right) - 2)
-        left = clip(self.text, room)
+        if self.tone != "plain" and width(self.text) > cells - len(right) - 2:
+            right = ""  # what has just happened, or why it cannot be, is worth the whole line
+        left = clip(self.text, max(0, cells - len(right) - 2 * bool(right)))
         return [paint([(left, style), (" " * (cells - width(left) - len(right)), None), (right, looks.muted)], cells)]
 
 
@@ -160,6 +161,29 @@ class Hints(Lines):
             title = "take" if name == "enter" else action.title
             parts += [(key, self.looks.accent + self.looks.strong), (f" {title}   ", None)]
         return [paint(parts, cells)]
+
+
+class Guide(Lines):
+    """The first steps, for who has never decided anything; it takes lines of its own and covers nothing."""
+
+    DEFAULT_CSS = "Guide { height: 5; padding: 0 1; display: none; } Guide.shown { display: block; }"
+
+    def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
+        looks = self.looks
+        key, words = looks.accent + looks.strong, None
+        signs = "  ".join(
+            f"{GLYPHS[status]} {status}" for status in (Status.PROPOSED, Status.AMBIGUOUS, Status.UNMATCHED)
+        )
+        steps: list[list[Part]] = [
+            [("First steps", looks.strong), (" (Esc closes this)   ", looks.muted), (signs, looks.muted)],
+            [("Each row is a group of source keys, where it goes, and how sure that is.", words)],
+            [("a", key), (" accepts it   ", words), ("1-9", key), (" takes another candidate   ", words),
+             ("r", key), (" searches   ", words), ("u", key), (" undoes", words)],
+            [("A", key), (" accepts all that is sure, after a question   ", words), ("n", key),
+             (" goes to what is left", words)],
+            [("S", key), (" shows what would be saved; nothing is written before, nothing is lost", words)],
+        ]  # fmt: skip
+        return [paint(parts, cells) for parts in steps]
 
 
 def glyph_legend() -> str:

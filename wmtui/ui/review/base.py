@@ -19,7 +19,7 @@ from wmtui.core.session import Session
 from wmtui.errors import WmtuiError
 from wmtui.ui.actions import BY_ID, Situation, bindings
 from wmtui.ui.lines import LinesScreen, RowList
-from wmtui.ui.review.bars import Header, Hints, StatusLine, Tone
+from wmtui.ui.review.bars import Guide, Header, Hints, StatusLine, Tone
 from wmtui.ui.review.candidates import CandidatesPane
 from wmtui.ui.review.panes import SidePane, SourcePane, TargetPane
 from wmtui.ui.text import plural
@@ -98,6 +98,7 @@ class ReviewBase(LinesScreen):
         self.candidates = CandidatesPane(self.review, id="candidates")
         self.header = Header(self.review, (source.name, target.name), id="header")
         self.status = StatusLine(self.review, id="status")
+        self.guide = Guide(id="guide")
         self.hints = Hints(self.pane_name, id="hints")
 
     def compose(self) -> ComposeResult:
@@ -106,6 +107,7 @@ class ReviewBase(LinesScreen):
             yield self.source_pane
             yield self.target_pane
         yield self.candidates
+        yield self.guide
         yield self.status
         yield self.hints
 
@@ -226,6 +228,7 @@ class ReviewBase(LinesScreen):
         before = self.source_pane.selected
         self.review.apply(decision)
         kind = self.remember(decision)
+        self.guide.remove_class("shown")
         self.source_pane.mark = None
         self.source_pane.find_row(before)
         ended = onward and not self.step_on(before)

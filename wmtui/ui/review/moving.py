@@ -199,7 +199,9 @@ class Moving(ReviewBase):
     def do_escape(self) -> None:
         """Take back what was begun or narrowed last."""
         pane = self.side_pane
-        if self.source_pane.mark is not None:
+        if self.guide.has_class("shown"):
+            self.guide.remove_class("shown")
+        elif self.source_pane.mark is not None:
             self.source_pane.mark = None
         elif self.swapping:
             self.swapping = ()

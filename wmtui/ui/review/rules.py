@@ -28,7 +28,7 @@ class RuleWindow(Question):
     """
 
     DEFAULT_CSS = """
-    RuleWindow > Vertical { width: 100; max-width: 98%; max-height: 96%; }
+    RuleWindow > Vertical { width: 100; max-width: 100%; max-height: 96%; }
     RuleWindow Page { max-height: 100%; height: auto; }
     """
     MORE: ClassVar[int] = 7
@@ -60,7 +60,7 @@ class RuleWindow(Question):
 
     def fill(self) -> None:
         """Lay the preview out for the window's width."""
-        cells = min(100, self.app.size.width * 98 // 100) - 4
+        cells = min(100, self.app.size.width) - 4
         self.page.styles.max_height = max(3, self.app.size.height * 96 // 100 - self.MORE)
         self.page.set_lines(preview(self.review, self.offer, palette(self.app), cells))
 

@@ -28,12 +28,20 @@ class ReviewScreen(Proposing):
     Args:
         past: decisions of an earlier session on this pair, which the user may resume.
         past_when: when that was, in words.
+        guide: show the first steps.
     """
 
     def __init__(
-        self, source: Listing, target: Listing, ports: Ports, past: tuple[Decision, ...] = (), past_when: str = ""
+        self,
+        source: Listing,
+        target: Listing,
+        ports: Ports,
+        past: tuple[Decision, ...] = (),
+        past_when: str = "",
+        guide: bool = False,
     ) -> None:
         super().__init__(source, target, ports)
+        self.guide.set_class(guide, "shown")
         self.past = past
         self.past_when = past_when
 

@@ -28,7 +28,7 @@ class SettingsWindow(Window[MatchOptions | None]):
     DEFAULT_CSS = """
     SettingsWindow { align: center middle; }
     SettingsWindow > Vertical {
-        width: 76; max-width: 98%; height: auto; border: round $border; background: $background; padding: 0 1;
+        width: 80; max-width: 100%; height: auto; border: round $border; background: $background; padding: 0 1;
     }
     SettingsWindow Label { height: 1; color: $text-muted; }
     SettingsWindow #trouble { color: $text-error; }

@@ -153,7 +153,7 @@ def details(
         ("NaN", lambda s: str(s.nan)),
         ("infinite", lambda s: str(s.inf)),
         ("zeros", lambda s: count_text(s.zeros)),
-        ("histogram", lambda s: spark(s.histogram, 32)),
+        ("histogram", lambda s: spark(s.histogram, min(32, half))),
         ("first", lambda s: " ".join(s.first)),
     )
     for label, text in rows:
