@@ -28,6 +28,7 @@ from wmtui.core.review import Refused, Review
 from wmtui.core.session import Status
 from wmtui.core.table import Order
 from wmtui.ui.pickers import TargetPicker, make_entries
+from wmtui.ui.review.rules import RuleWindow
 from wmtui.ui.windows import Question
 
 SIZE = (120, 40)
@@ -98,10 +99,14 @@ class Driver:
 
     def __init__(self, user: User, case: Case) -> None:
         self.user = user
-        self.review: Review = user.screen.review
         self.answer = Answer(case, self.review.source, self.review.target)
         self.keys = 0
         self.corrections = 0
+
+    @property
+    def review(self) -> Review:
+        """The review that the screen shows now: a correction brings another."""
+        return self.user.screen.review
 
     async def press(self, *keys: str) -> None:
         self.keys += len(keys)
@@ -153,7 +158,18 @@ class Driver:
             to = min(rows, key=lambda row: len(self.route(row)))
             await self.press(*self.route(to))
             await self.fix(self.review.sources.rows[to])
+            await self.answer_rule()
             await self.user.idle()
+
+    async def answer_rule(self) -> None:
+        """Where the app offers to do the rest alike, take as much of it as is right."""
+        window = self.user.window
+        if isinstance(window, RuleWindow):
+            rest, near = (
+                all(self.answer.right(s, t) for s, t, _ in part.pairs)
+                for part in (window.offer.rest, window.offer.near)
+            )
+            await self.press("y" if rest else "s" if near and window.offer.near.pairs else "n")
 
     async def choose_order(self) -> None:
         """Sort by certainty where that brings the wrong rows nearer."""

@@ -198,7 +198,7 @@ async def test_the_bar_says_what_it_would_accept_and_accepts_it_in_one():
         assert "( lowers it" in user.said
         for _ in range(3):
             await user.press("(")
-        assert user.said == "A accepts 2 groups, 8 keys at .70 and above"
+        assert user.said == "A: 2 groups, 8 keys at .70 and above"
         await user.press("A")
         user.sees("2 groups, 8 keys have a confidence of .70 or more.")
         await user.press("y")

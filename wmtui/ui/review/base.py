@@ -27,7 +27,7 @@ from wmtui.ui.text import plural
 if TYPE_CHECKING:
     from wmtui.core.match_options import MatchOptions
 
-WIDE, TALL = 100, 34
+WIDE, TALL, LOW = 100, 34, 20
 GLANCE = 400
 """Keys of each side that are shown at once while the rest of a large listing is being grouped."""
 WHOLE_AT_ONCE = 4000
@@ -71,6 +71,7 @@ class ReviewBase(LinesScreen):
     ReviewBase { layout: vertical; overflow: hidden; }
     ReviewBase #panes { height: 1fr; }
     ReviewBase.tall CandidatesPane { height: 11; }
+    ReviewBase.low CandidatesPane { height: 4; }
     ReviewBase.narrow #panes { layout: vertical; }
     ReviewBase.narrow TargetPane { display: none; }
     ReviewBase.narrow.targets TargetPane { display: block; }
@@ -119,6 +120,7 @@ class ReviewBase(LinesScreen):
         self.set_class(event.size.width < WIDE, "narrow")
         self.source_pane.alone = event.size.width < WIDE
         self.set_class(event.size.height >= TALL, "tall")
+        self.set_class(event.size.height < LOW, "low")
 
     # ---- what is looked at
 

@@ -249,6 +249,4 @@ class Moving(ReviewBase):
         """Move the confidence bar and say what it would accept."""
         self.review.move_bar(by)
         groups, keys = self.review.above()
-        self.say(
-            f"A accepts {plural(groups, 'group')}, {plural(keys, 'key')} at {percent(BARS[self.review.bar])} and above"
-        )
+        self.say(f"A: {plural(groups, 'group')}, {plural(keys, 'key')} at {percent(BARS[self.review.bar])} and above")

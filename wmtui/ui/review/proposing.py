@@ -28,7 +28,7 @@ from wmtui.ui.text import plural, safe
 
 PAUSE = 0.4
 """Seconds without a correction before the matcher is asked again."""
-GUIDE = "A accepts what is sure, n goes to open keys"
+GUIDE = "A accepts what is sure, n: what is open"
 STOPPED = "matching was stopped; , proposes again"
 
 
