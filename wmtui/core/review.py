@@ -18,7 +18,7 @@ from .groups import Grouping
 from .listing import Listing
 from .proposal import Candidate, Proposal, Transform
 from .session import Change, Session, Status
-from .tally import Goals, LiveForecast
+from .standing import Goals, LiveForecast
 from .view import CODE, PaneView
 
 PROPOSED, AMBIGUOUS = CODE[Status.PROPOSED], CODE[Status.AMBIGUOUS]
