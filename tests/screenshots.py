@@ -108,7 +108,7 @@ def listings(name: str) -> tuple[str, str]:
     return paths[0], paths[1]
 
 
-KEPT = ("review", "review-80x24", "rule", "mixture-of-experts", "reassign", "save", "inspect", "compare")
+KEPT = ("review", "review-80x24", "mixture-of-experts", "reassign", "save", "inspect", "compare")
 """What the repository holds; the README shows some of it."""
 
 

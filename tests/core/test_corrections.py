@@ -43,13 +43,8 @@ BLOCKS = [
     for w in ("query", "key")
     for p in ("weight", "bias")
 ]
-LAYERS = [
-    f"model.{side}.layers.{n}.self_attn.{w}_proj.{p}"
-    for side in ("enc", "dec")
-    for n in range(3)
-    for w in ("q", "k")
-    for p in ("weight", "bias")
-]
+RENAMED = {"blocks": "layers", "attn": "self_attn", "query": "q_proj", "key": "k_proj"}
+LAYERS = [".".join(["model", *(RENAMED.get(word, word) for word in key.split("."))]) for key in BLOCKS]
 
 
 def test_two_like_corrections_of_single_keys_say_what_all_others_get():
