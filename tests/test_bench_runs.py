@@ -118,6 +118,6 @@ def test_renaming_is_measured_against_copying(tmp_path, capsys):
 
 def test_the_program_knows_its_parts(capsys):
     assert program.main(["nonsense"]) == 2
-    assert "quality | ablation | scale | rename | peers | all" in capsys.readouterr().err
+    assert "quality | ablation | scale | effort | screen | rename | peers | all" in capsys.readouterr().err
     assert program.main(["quality", "held", "--case", "albert", "--settings", "both sorted"]) == 0
     assert "google_albert_base_v2__hf" in capsys.readouterr().out

@@ -170,3 +170,18 @@ async def test_a_journal_that_cannot_be_written_is_said_and_work_goes_on(trouble
         await user.press("a")
         assert user.said == f"not in the journal: {trouble.message}"
         assert len(user.pairs) == 4
+
+
+async def test_a_save_that_is_stopped_before_it_begins_can_be_asked_for_again():
+    async with at_the_screen(SOURCE, TARGET) as user:
+        await user.press("S")
+        await user.idle()
+        window = user.window
+        assert isinstance(window, SaveWindow)
+        window.write(window.asked())
+        window.action_close()
+        await user.idle()
+        assert not window.writing
+        assert not user.saved
+        await user.press("escape")
+        assert user.window is user.screen

@@ -84,6 +84,7 @@ class SaveWindow(Window[bool]):
         self.request = port.suggest()
         self.preview: SavePreview | None = None
         self.writing = False
+        self.stopping = False
         self.saved = False
         self.stage = ""
         self.began = 0.0
@@ -229,7 +230,7 @@ class SaveWindow(Window[bool]):
 
     def write(self, request: SaveRequest) -> None:
         """Write in a worker."""
-        self.writing = True
+        self.writing, self.stopping = True, False
         self.began = monotonic()
         self.stage = ""
         for field in self.query("Input, Tick"):
@@ -254,7 +255,7 @@ class SaveWindow(Window[bool]):
                 self.post_message(self.Advanced(step))
 
         try:
-            saved = self.port.save(request, self.session, progress, lambda: worker.is_cancelled)
+            saved = self.port.save(request, self.session, progress, lambda: self.stopping or worker.is_cancelled)
         except WmtuiError as error:
             self.post_message(self.Ended((), error))
         else:
@@ -308,7 +309,9 @@ class SaveWindow(Window[bool]):
 
     def action_close(self) -> None:
         if self.writing:
-            self.workers.cancel_group(self, "write")
+            self.stopping = (
+                True  # not by cancelling the worker: one that has not begun yet would never say that it ended
+            )
             return
         self.dismiss(self.saved)
 
