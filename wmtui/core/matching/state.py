@@ -26,6 +26,7 @@ class Switches:
     contrast: bool = True
     order: bool = True
     votes: bool = True
+    neighbours: bool = True
     roles: bool = True
     families: bool = True
     fusions: bool = True

@@ -138,7 +138,8 @@ def vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floa
     for cell in mates:
         near[cell] = True
     known = np.ones_like(near)
-    support.beside_trust = 1.0 if state.order_trust == 1 else _SORTED_NEIGHBOURS
+    if state.switches.neighbours:
+        support.beside_trust = 1.0 if state.order_trust == 1 else _SORTED_NEIGHBOURS
     for _ in range(rounds):
         chosen = assign(support.total)
         back = {j: i for i, j in chosen.items()}

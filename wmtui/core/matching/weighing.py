@@ -23,6 +23,9 @@ _OTHER_LIST = 0.2
 _SORTED_LIKELY = 0.4
 """In a sorted listing nameless pairs weigh this much against a pair of equal names (1.5) when orders are compared."""
 
+_BACKWARDS = 0.3
+"""Of sure pairs in the same order: where they are fewer, one side declares its modules backwards."""
+
 _LEAST_KIN_TRUST = 0.3
 """Where a listing is sorted, its usual order rests on numbers and words, not on the listing."""
 
@@ -191,8 +194,16 @@ def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[
         likely = support.fit * (_SORTED_LIKELY + (1.5 - _SORTED_LIKELY) * support.name**2)
     else:
         likely = support.fit * (1 + 0.5 * support.raw_name)
+    agree, total = concordance(_witnesses(state, support, groups))
+    state.concordance[0] += agree
+    state.concordance[1] += total
+    rate = (agree + 3 * state.order_rate) / (total + 3)
     places_a = [source.places[unit] for unit in support.rows]
     places_b = [target.places[unit] for unit in support.columns]
+    if rate < _BACKWARDS and state.order_trust == 1:
+        rate = 1 - rate
+        places_b = [-place for place in places_b]
+        anchors = [(place, -other) for place, other in anchors]
     support.order[:] = global_closeness(likely, places_a, places_b, anchors)
     for group_a, group_b in groups:
         if len(group_a) == len(group_b) == 1:
@@ -200,10 +211,6 @@ def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[
             continue
         cells = np.ix_(sorted(group_a, key=places_a.__getitem__), sorted(group_b, key=places_b.__getitem__))
         support.kin[cells] = closeness(likely[cells]) * (support.fit[cells] > 0)
-    agree, total = concordance(_witnesses(state, support, groups))
-    state.concordance[0] += agree
-    state.concordance[1] += total
-    rate = (agree + 3 * state.order_rate) / (total + 3)
     support.trust = state.order_trust * min(1.0, max(0.0, (rate - 0.5) * 2) / 0.7)
     support.kin_trust = max(support.trust, _LEAST_KIN_TRUST if state.order_trust < 1 else 0.0)
 
