@@ -19,7 +19,7 @@ def mapping(proposal: Proposal) -> dict[str, str]:
 
 
 def case(name: str) -> Case:
-    return load(FOLDERS["pairs"] / f"{name}.json.gz")
+    return load(next(path for folder in FOLDERS.values() if (path := folder / f"{name}.json.gz").exists()))
 
 
 def scores(some: Case, order: Order = "in order", facts: Facts = Facts()) -> tuple[float, float]:  # noqa: B008

@@ -290,7 +290,6 @@ class Solver:
             min(1.0, float(plain)),
             float(support.fit[i, j]),
             order,
-            float(support.beside_trust * support.beside[i, j]),
             float(support.contrasted[i, j]),
             support.trust,
             votes,
