@@ -42,6 +42,11 @@ from wmtui.core.review import Refused, Review
 from wmtui.files.journal import Journal
 import msgspec
 
+def tell(line):
+    # In one write, also where Python does not buffer: parent and child share the pipe.
+    sys.stdout.write(f"{line}\\n")
+    sys.stdout.flush()
+
 def live(seed):
     dice = random.Random(seed)
     old, new = sides()
@@ -49,7 +54,7 @@ def live(seed):
     review = Review(old.listing, new.listing, proposal())
     for decision in journal.decisions:
         review.apply(decision)
-    print(len(journal.decisions), flush=True)
+    tell(len(journal.decisions))
     keys = range(len(old.listing))
     while True:
         some = dice.sample(keys, dice.randint(1, 3))
@@ -66,15 +71,15 @@ def live(seed):
             continue
         journal.append(decision)
         review.apply(decision)
-        print(msgspec.json.encode(decision).decode(), flush=True)
+        tell(msgspec.json.encode(decision).decode())
 
 for line in sys.stdin:
     child = os.fork()
     if not child:
         live(int(line))
-    print("child", child, flush=True)
+    tell(f"child {child}")
     os.waitpid(child, 0)
-    print("gone", flush=True)
+    tell("gone")
 """
 
 
