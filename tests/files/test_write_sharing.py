@@ -1,13 +1,16 @@
 """Where the file system can share blocks between files, payload lies within a block as it does in the source."""
 
+import fcntl
 import os
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.files.writing import opened, prefixed, rename, same
+from tests.files.writing import prefixed, rename, same
 from wmtui.files import disk as disk_module
 from wmtui.files.disk import BLOCK, Disk
 
@@ -56,29 +59,53 @@ def load_by_offsets(path: Path) -> dict[str, torch.Tensor]:
     return made
 
 
-def test_a_copy_goes_by_blocks_after_its_first_bytes(tmp_path, monkeypatch):
-    calls = []
-    real = os.copy_file_range
+def sharing(limit: int, calls: list[tuple[int, int, int]]) -> Callable[[int, int, bytes], int]:
+    """An ``ioctl`` of a file system that shares blocks, until so many calls were made."""
 
-    def noting(source, target, count, start, offset):
-        calls.append((count, start, offset))
-        return real(source, target, count, start, offset)
+    def ioctl(target: int, request: int, argument: bytes) -> int:
+        source, start, length, offset = struct.unpack("=qQQQ", argument)
+        if request != 0x4020940D or len(calls) == limit or start % BLOCK or length % BLOCK or offset % BLOCK:
+            raise OSError(95, "Operation not supported")
+        calls.append((start, length, offset))
+        os.pwrite(target, os.pread(source, length, start), offset)
+        return 0
 
-    monkeypatch.setattr(os, "copy_file_range", noting)
-    data = os.urandom(30_000)
+    return ioctl
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "limit", "shared"),
+    [
+        (5000, 30_000, 9, [(2 * BLOCK, 2 * BLOCK), (4 * BLOCK, 2 * BLOCK), (6 * BLOCK, 2 * BLOCK)]),
+        (5000, 30_000, 1, [(2 * BLOCK, 2 * BLOCK)]),
+        (5000, 30_000, 0, []),
+        (2 * BLOCK, 3 * BLOCK, 9, [(2 * BLOCK, 2 * BLOCK), (4 * BLOCK, BLOCK)]),
+        (5000, BLOCK, 9, []),
+    ],
+)
+def test_whole_blocks_are_shared_and_the_rest_is_copied(tmp_path, monkeypatch, start, length, limit, shared):
+    calls: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(fcntl, "ioctl", sharing(limit, calls))
+    monkeypatch.setattr(disk_module, "_SHARED", 2 * BLOCK)
+    data = os.urandom(40_000)
+    (tmp_path / "a").write_bytes(data)
+    ticks: list[int] = []
+    with (tmp_path / "a").open("rb") as source, (tmp_path / "b").open("wb+") as target:
+        Disk().copy(source.fileno(), start, length, target.fileno(), start + 3 * BLOCK, ticks.append)
+    assert calls == [(at, count, at + 3 * BLOCK) for at, count in shared]
+    assert (tmp_path / "b").read_bytes()[start + 3 * BLOCK :] == data[start : start + length]
+    assert sum(ticks) == length
+
+
+def test_what_lies_otherwise_within_a_block_is_not_shared(tmp_path, monkeypatch):
+    calls: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(fcntl, "ioctl", sharing(9, calls))
+    monkeypatch.setattr(disk_module, "_BUFFER", 3000)
+    data = os.urandom(40_000)
     (tmp_path / "a").write_bytes(data)
     with (tmp_path / "a").open("rb") as source, (tmp_path / "b").open("wb+") as target:
-        Disk().copy(source.fileno(), 5000, 20_000, target.fileno(), 5000 + 3 * BLOCK, lambda n: None)
-    assert calls[0] == (2 * BLOCK - 5000, 5000, 5000 + 3 * BLOCK)
-    assert calls[1][1] == 2 * BLOCK
-    assert (tmp_path / "b").read_bytes()[5000 + 3 * BLOCK :] == data[5000:25_000]
-
-
-def test_a_disk_without_copies_in_the_kernel_copies_all_the_same(tmp_path, monkeypatch):
-    def refuse(*_: int) -> int:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "copy_file_range", refuse)
-    torch.save({"a": torch.randn(500, 700)}, tmp_path / "old.pt")
-    rename(tmp_path / "old.pt", tmp_path / "new.pt", {"a": "b"}, verify=True)
-    assert opened(tmp_path / "new.pt").side.listing.keys == ("b",)
+        Disk().copy(source.fileno(), BLOCK, 30_000, target.fileno(), 8, lambda n: None)
+        with pytest.raises(EOFError):
+            Disk().copy(source.fileno(), 20_000, 30_000, target.fileno(), 8, lambda n: None)
+    assert calls == []
+    assert (tmp_path / "b").read_bytes()[8:30_008] == data[20_000:] + data[BLOCK + 20_000 : BLOCK + 30_000]

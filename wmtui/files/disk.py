@@ -1,8 +1,10 @@
 """The disk, as the writers see it: every call that changes something goes through the one `Disk` of this module.
 
-Payload is copied inside the kernel (``copy_file_range``, which shares blocks where the file system can and the two
-offsets allow it), and the kernel is told to write as soon as some megabytes have come together, so that the last
-``fsync`` has little left to do. Measured on ext4 with 2 GB: 0.6 to 0.9 x the time of ``cp X Y && sync Y``.
+Blocks of payload are shared where the file system can do that and the two offsets allow it. Elsewhere payload goes
+through a buffer, and the kernel is told to write as soon as some megabytes have come together, so that the last
+``fsync`` has little left to do. ``copy_file_range`` is not used: measured on ext4 with 512 MB in memory it took 0.35 s
+where the two offsets are alike within a page and 0.7 s where they are not, against 0.25 s through a buffer (not in
+memory: 2 s against 0.7 s).
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 CHUNK = 8 << 20
-"""Bytes that are copied between two looks at progress and cancellation."""
+"""Bytes between two reports of progress, and two hints to the kernel to write."""
 BLOCK = 4096
 """Bytes of a block, as far as sharing blocks between files is concerned."""
 _BUFFER = 1 << 20
+_SHARED = 256 << 20
+"""Bytes of blocks that are shared at once."""
 _CLONE_RANGE = 0x4020940D
-_NOT_IN_KERNEL = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY)
 _START_WRITING = 2
 """SYNC_FILE_RANGE_WRITE of ``sync_file_range(2)``."""
 
@@ -49,6 +52,17 @@ def _sync_file_range() -> Any:
         return None
     call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
     return call
+
+
+def _clone(source: int, start: int, length: int, fd: int, offset: int) -> bool:
+    """Have a part of a file share the blocks of another one; whether that could be done."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.ioctl(fd, _CLONE_RANGE, struct.pack("=qQQQ", source, start, length, offset))
+    except OSError:
+        return False
+    return True
 
 
 class Disk:
@@ -72,39 +86,48 @@ class Disk:
         Raises:
             EOFError: the source is shorter.
         """
-        in_kernel = hasattr(os, "copy_file_range")
+        head = -start % BLOCK
+        if (start - offset) % BLOCK == 0 and length >= head + BLOCK:
+            # whole blocks can be shared between files, if they begin at a block's border in both
+            shared = self._share(source, start + head, (length - head) // BLOCK * BLOCK, fd, offset + head, tick)
+            if shared:
+                self._copy_bytes(source, start, head, fd, offset, tick)
+                done = head + shared
+                start, offset, length = start + done, offset + done, length - done
+        self._copy_bytes(source, start, length, fd, offset, tick)
+
+    def _share(self, source: int, start: int, length: int, fd: int, offset: int, tick: Tick) -> int:
+        """Share whole blocks with another file; how many bytes of them were: none where the file system cannot."""
+        done = 0
+        while done < length:
+            piece = min(_SHARED, length - done)
+            if not _clone(source, start + done, piece, fd, offset + done):
+                break
+            done += piece
+            tick(piece)
+        return done
+
+    def _copy_bytes(self, source: int, start: int, length: int, fd: int, offset: int, tick: Tick) -> None:
+        buffer = memoryview(bytearray(min(length, _BUFFER)))
+        begun = offset
         while length > 0:
-            done = 0
-            if in_kernel:
-                try:
-                    # whole blocks can be shared between files, if they begin at a block's border in both
-                    head = -start % BLOCK if (start - offset) % BLOCK == 0 else 0
-                    done = os.copy_file_range(source, fd, min(length, head or CHUNK), start, offset)
-                except OSError as e:
-                    if e.errno not in _NOT_IN_KERNEL:
-                        raise
-            if done == 0:
-                in_kernel = False
-                data = os.pread(source, min(length, _BUFFER), start)
-                if not data:
-                    raise EOFError
-                self.write(fd, data, offset)
-                done = len(data)
-            self.start_writing(fd, offset, done)
+            done = os.preadv(source, [buffer[: min(length, _BUFFER - offset % _BUFFER)]], start)
+            if not done:
+                raise EOFError
+            self.write(fd, buffer[:done], offset)
             start += done
             offset += done
             length -= done
+            if offset - begun >= CHUNK or not length:
+                self.start_writing(fd, begun, offset - begun)
+                begun = offset
             tick(done)
 
     def shares_blocks(self, source: int, fd: int) -> bool:
         """Whether a new and empty file can share blocks with another one; it stays empty."""
-        if fcntl is None:
+        if not _clone(source, 0, BLOCK, fd, 0):
             return False
-        try:
-            fcntl.ioctl(fd, _CLONE_RANGE, struct.pack("=qQQQ", source, 0, BLOCK, 0))
-            os.ftruncate(fd, 0)
-        except OSError:
-            return False
+        os.ftruncate(fd, 0)
         return True
 
     def start_writing(self, fd: int, offset: int, length: int) -> None:
