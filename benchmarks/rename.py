@@ -1,8 +1,12 @@
 """Renaming against copying: time and peak memory of wmtui, ``cp X Y && sync Y``, and loading and saving.
 
-``python -m benchmarks rename [--gib 2] [--runs 3] [--folder DIR]``. Every way runs in a process of its own; in each
+``python -m benchmarks rename [--gib 2] [--runs 5] [--folder DIR]``. Every way runs in a process of its own; in each
 round all ways run one after the other on the same files, and a ratio is that of one round to its own ``cp``. All
 outputs are synced. Peak memory is that of the process (``ru_maxrss``) less that of a bare interpreter.
+
+Disks remember what was done to them before: blocks that were never written are slower than those that a removed file
+leaves, and removed blocks are given back at the next sync. So one round comes first that does not count, each round
+begins with another way, and before each way the last output is removed, all is synced and the source is read once.
 """
 
 from __future__ import annotations
@@ -143,11 +147,21 @@ def make_sources(folder: Path, nbytes: int) -> dict[str, tuple[Path, dict[str, s
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder."""
+    """Remove a file or folder, and wait until the disk knows."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+    os.sync()
+
+
+def read(path: Path) -> None:
+    """Read a file, or the files in a folder, so that they are in memory as far as they fit."""
+    block = bytearray(8 << 20)
+    for file in path.iterdir() if path.is_dir() else [path]:
+        with file.open("rb", buffering=0) as opened:
+            while opened.readinto(block):
+                pass
 
 
 def measure(folder: Path, gib: float, runs: int) -> None:
@@ -163,12 +177,14 @@ def measure(folder: Path, gib: float, runs: int) -> None:
         ways |= {f"{name} load and save": python(code, source, target) for name, code in others.items()}
         seconds: dict[str, list[float]] = {way: [] for way in ways}
         peaks: dict[str, list[int]] = {way: [] for way in ways}
-        for _ in range(runs):
-            for way, command in ways.items():
-                took, peak = run(command)
-                seconds[way].append(took)
-                peaks[way].append(peak - bare)
+        for turn in range(runs + 1):
+            for way in [*ways][turn % len(ways) :] + [*ways][: turn % len(ways)]:
+                read(source)
+                took, peak = run(ways[way])
                 remove(target)
+                if turn:
+                    seconds[way].append(took)
+                    peaks[way].append(peak - bare)
         for way in ways:
             ratios = [mine / base for mine, base in zip(seconds[way], seconds["cp && sync"], strict=True)]
             ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
@@ -181,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and measure in a temporary folder that is removed afterwards."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks rename", description=__doc__)
     parser.add_argument("--gib", type=float, default=2, help="size of each checkpoint")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--folder", help="where to work: on the disk that is to be measured")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
