@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wmtui.files.pickle_graph import Global, Persistent
+from wmtui.files.pickle_graph import Call, Global, Persistent, Table
 from wmtui.files.pickle_reader import read_pickle
 from wmtui.files.writing.pickle_writer import write_pickle
 
@@ -123,6 +123,40 @@ def test_what_is_shared_stays_shared_and_circles_close():
     assert made["circle"][0] is made["shared"]
     assert other.value[0] is other
     assert other.value[1] is made["shared"]
+
+
+def test_equal_numbers_of_other_types_stay_apart():
+    value = [(1, 2), (True, 2), (1, 2.0), (1, 2), (1, 1, 1, 1), (1, True, 1, 1), (1, 1, 1, 1.0), (0,), (False,), ()]
+    for protocol in (0, 2, 4):
+        data = write_pickle(read_pickle(pickle.dumps(value, protocol), "x").root, protocol, lambda node: node)
+        found = pickle.loads(data)
+        assert found == value
+        assert [[type(n) for n in part] for part in found] == [[type(n) for n in part] for part in value]
+
+
+def test_equal_shapes_are_kept_once():
+    shapes = pickle.dumps([tuple([n % 3, n % 2, 4, 5][: 1 + n % 4]) for n in range(1000)], 2)
+    root = read_pickle(shapes, "x").root
+    assert isinstance(root, list)
+    assert len({id(shape) for shape in root}) == len(set(root)) < 30
+    assert len(write_pickle(root, 2, lambda node: node)) < len(shapes) / 2
+
+
+def test_calls_that_share_their_arguments_or_hold_themselves_survive():
+    arguments: tuple[Any, ...] = (1, "a", [2], None)
+    func = Global("types", "SimpleNamespace")
+    first, second = Call("inst", func, ()), Call("reduce", Global("builtins", "max"), (3, 1, 2, 2))
+    first.state = Table()
+    first.state.items += [("args", arguments), ("self", first)]
+    shared = Global("operator", "itemgetter")
+    calls = [Call("reduce", shared, arguments[:1] * 4) for _ in range(2)]
+    both = Call("reduce", shared, calls[0].args)
+    found = pickle.loads(write_pickle([first, second, *calls, both, calls[0]], 2, lambda node: node))
+    assert found[0].self is found[0]
+    assert found[0].args == arguments
+    assert found[1] == 3
+    assert found[2] is found[5]
+    assert found[4]([7, 8]) == (8, 8, 8, 8)
 
 
 def test_depth_has_no_limit():

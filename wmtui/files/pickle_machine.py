@@ -12,6 +12,8 @@ from wmtui.files.pickle_graph import NO_STATE, Bag, Call, Global, Node, Persiste
 
 MAX_STACK = 4_000_000
 MAX_SPARSE = 1_000_000
+MAX_SHARED = 10_000
+_INT = frozenset({int})
 UNIT = 32
 """Bytes that one unit of room stands for."""
 MAX_UNITS = 320 * (1 << 20) // UNIT
@@ -45,6 +47,7 @@ class Machine:
         self.sparse: dict[int, Node] = {}
         self.globals: dict[tuple[str, str], Global] = {}
         self.persistents: list[Persistent] = []
+        self.tuples: dict[tuple[Node, ...], tuple[Node, ...]] = {}
         self.room = MAX_UNITS
 
     def broken(self, what: str) -> FormatError:
@@ -52,6 +55,14 @@ class Machine:
 
     def too_large(self) -> UnsafeError:
         return UnsafeError(f"{self.where}: the pickle asks for more memory than any checkpoint needs", TOO_LARGE)
+
+    def shared(self, made: tuple[Node, ...]) -> tuple[Node, ...]:
+        """An equal tuple of whole numbers that was made before: of 100,000 tensors there are few shapes."""
+        if not _INT.issuperset(map(type, made)):  # True and 1.0 equal 1
+            return made
+        if len(self.tuples) < MAX_SHARED:
+            return self.tuples.setdefault(made, made)
+        return self.tuples.get(made, made)
 
     # memo
 

@@ -57,6 +57,7 @@ def _run(machine: Machine) -> Graph:
     pos = machine.pos
     push = stack.append
     remember = memo.append
+    shared = machine.shared
     room = machine.room
     try:
         for _ in repeat(None, MAX_STEPS // _BETWEEN):
@@ -99,14 +100,14 @@ def _run(machine: Machine) -> Graph:
                     mark = marks.pop()
                     made = tuple(stack[mark:])
                     del stack[mark:]
-                    push(made)
+                    push(shared(made) if made and type(made[0]) is int else made)
                     room -= 2 + (len(made) >> 2)
                 elif op == 0x85 or op == 0x86 or op == 0x87:  # TUPLE1, TUPLE2, TUPLE3
                     made = tuple(stack[0x84 - op :])
                     if len(made) != op - 0x84:
                         raise IndexError
                     del stack[0x84 - op :]
-                    push(made)
+                    push(shared(made) if type(made[0]) is int else made)
                     room -= 3
                 elif op == 0x52:  # REDUCE
                     args = stack.pop()

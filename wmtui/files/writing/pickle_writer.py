@@ -16,6 +16,8 @@ from wmtui.files.pickle_graph import NO_STATE, Bag, Call, Global, Node, Persiste
 
 _BATCH = 1000
 """Items between two SETITEMS or APPENDS, as CPython does it."""
+_SHORT = 8
+"""Arguments that are written again where two calls share them."""
 _double = struct.Struct(">d").pack
 _uint32 = struct.Struct("<I").pack
 _int32 = struct.Struct("<i").pack
@@ -32,6 +34,7 @@ class _Raw:
 
 
 _MARK = _Raw(b"(")
+_TUPLE = _Raw(b"t")
 _SETITEMS = _Raw(b"u")
 _APPENDS = _Raw(b"e")
 _ADDITEMS = _Raw(b"\x90")
@@ -154,7 +157,15 @@ class _Writer:
         elif node.how == "newobj_ex":
             todo += [_Raw(b"\x92", node), node.kwargs, node.args, node.func]
         else:
-            todo += [_Raw(b"\x81" if node.how == "newobj" else b"R", node), node.args, node.func]
+            todo.append(_Raw(b"\x81" if node.how == "newobj" else b"R", node))
+            args = node.args
+            if isinstance(args, tuple) and 3 < len(args) <= _SHORT and id(args) not in self.memo:
+                todo.append(_TUPLE)  # not remembered: nothing else recalls the arguments of a tensor
+                todo.extend(reversed(args))
+                todo.append(_MARK)
+            else:
+                todo.append(args)
+            todo.append(node.func)
 
     def bag(self, node: Bag, todo: list[Node]) -> None:
         if node.kind == "bytearray":
