@@ -51,25 +51,32 @@ def ranges(numbers: Iterable[int]) -> str:
     return ",".join(parts)
 
 
-def common_name(keys: Sequence[str]) -> str:
+def common_name(keys: Iterable[str]) -> str:
     """What all the keys are called together; where their templates differ, the first key and how many more."""
-    return _common_name([_split(key) for key in keys])
+    rows = map(_split, keys)
+    first = next(rows)
+    texts, columns = first[::2], [{number} for number in first[1::2]]
+    alike, count = True, 1
+    for row in rows:
+        count += 1
+        alike = alike and row[::2] == texts
+        if alike:
+            for numbers, number in zip(columns, row[1::2], strict=True):
+                numbers.add(number)
+    return _joined(texts, columns) if alike else f"{''.join(first)} … {count - 1} more"
 
 
-def _common_name(rows: Sequence[Sequence[str]]) -> str:
-    first = "".join(rows[0])
-    if any(len(row) != len(rows[0]) for row in rows):
-        return f"{first} … {len(rows) - 1} more"
-    name = ""
-    for place, column in enumerate(zip(*rows, strict=True)):
-        texts = set(column)
-        if len(texts) == 1:
-            name += column[0]
-        elif place % 2:
-            name += f"{{{ranges(map(int, texts))}}}"
-        else:
-            return f"{first} … {len(rows) - 1} more"
+def _joined(texts: Sequence[str], columns: Sequence[set[str]]) -> str:
+    """A template's texts with the numbers that occur between them."""
+    name = texts[0]
+    for numbers, text in zip(columns, texts[1:], strict=True):
+        name += next(iter(numbers)) if len(numbers) == 1 else f"{{{ranges(map(int, numbers))}}}"
+        name += text
     return name
+
+
+BothGroups = tuple[Sequence[Group], Sequence[Group]]
+"""Those of the source and of the target."""
 
 
 class SpareSegments:
@@ -127,26 +134,36 @@ class Grouping:
     A rule of the proposal makes one group a side; what it leaves over is grouped by template and shape. Groups
     stand in the order of their first keys.
 
+    Args:
+        before: source and target groups of another proposal; those that are the same now need no name made again.
+
     Attributes:
         sources, targets: the groups of each side.
         of_source, of_target: place of a key -> place of its group.
     """
 
-    def __init__(self, source: Listing, target: Listing, proposal: Proposal) -> None:
+    def __init__(
+        self,
+        source: Listing,
+        target: Listing,
+        proposal: Proposal,
+        before: BothGroups = ((), ()),
+    ) -> None:
         source_roles: dict[str, int] = {}
         target_roles: dict[str, int] = {}
         for n, rule in enumerate(proposal.rules):
             for s, t in rule.pairs():
                 source_roles[s] = n
                 target_roles[t] = n
-        self.sources, self.of_source = group_listing(source, source_roles)
-        self.targets, self.of_target = group_listing(target, target_roles)
+        self.sources, self.of_source = group_listing(source, source_roles, before=before[0])
+        self.targets, self.of_target = group_listing(target, target_roles, before=before[1])
 
 
 def group_listing(
     listing: Listing,
     roles: Mapping[str, object] | None = None,
     apart: Callable[[TensorSpec], object] = lambda _: None,
+    before: Sequence[Group] = (),
 ) -> tuple[tuple[Group, ...], list[int]]:
     """The groups of one side, and the place of each key's group.
 
@@ -154,20 +171,33 @@ def group_listing(
         listing: the keys.
         roles: key -> what the keys of one group have in common, instead of template and shape.
         apart: tensors of which this differs never share a group by template.
+        before: groups of the same listing, whose names are taken over where a group has the same keys.
     """
     roles = roles or {}
-    members: dict[object, tuple[list[int], list[list[str]]]] = {}
+    members: dict[object, list[int]] = {}
+    named: dict[object, tuple[list[str], list[set[str]]]] = {}
     for place, spec in enumerate(listing.tensors):
-        parts = _split(spec.key)
         role = roles.get(spec.key)
         if role is None:
-            role = ("\0".join(parts[::2]), spec.shape, apart(spec))
-        places, rows = members.setdefault(role, ([], []))
-        places.append(place)
-        rows.append(parts)
-    groups = tuple(Group(_common_name(rows), tuple(places)) for places, rows in members.values())
+            parts = _split(spec.key)
+            texts, numbers = parts[::2], parts[1::2]
+            role = (tuple(texts), spec.shape, apart(spec))
+            if role in members:
+                # Not kept to the end: the garbage collector would look through the parts of 94,000 keys.
+                for seen, number in zip(named[role][1], numbers, strict=True):
+                    seen.add(number)
+            else:
+                named[role] = texts, [{number} for number in numbers]
+        members.setdefault(role, []).append(place)
+    known = {group.members: group.name for group in before}
+    groups: list[Group] = []
     of_key = [0] * len(listing)
-    for n, group in enumerate(groups):
-        for place in group.members:
+    for n, (role, found) in enumerate(members.items()):
+        places = tuple(found)
+        name = known.get(places)
+        if name is None:
+            name = _joined(*named[role]) if role in named else common_name(listing.tensors[p].key for p in places)
+        groups.append(Group(name, places))
+        for place in places:
             of_key[place] = n
-    return groups, of_key
+    return tuple(groups), of_key

@@ -122,8 +122,10 @@ class Session:
         """Accepted, proposed, ignored or unmatched."""
         if target in self._ignored_targets:
             return Status.IGNORED
-        holder = self.holder(target)
-        return Status.UNMATCHED if holder < 0 else self.status(holder)
+        holder = self._holder.get(target, -1)
+        if holder >= 0:
+            return self.status(holder)
+        return Status.PROPOSED if self.holder(target) >= 0 else Status.UNMATCHED
 
     def settled(self, source: int) -> Settled | None:
         """What was decided about a source key, ``None`` where nothing was."""
@@ -219,9 +221,10 @@ class Session:
         self._wanted_by = {t: s for s, t in self._wants.items()}
         self._ambiguous = {index[key] for key in proposal.ambiguous}
         self._source_counts = Counter(self.status(s) for s in range(len(self.source)))
-        self._target_counts = Counter(self.target_status(t) for t in range(len(self.target)))
+        statuses = [self.target_status(t) for t in range(len(self.target))]
+        self._target_counts = Counter(statuses)
         self._free = Counter(
-            spec.numel for t, spec in enumerate(self.target.tensors) if self.target_status(t) is Status.UNMATCHED
+            spec.numel for spec, status in zip(self.target.tensors, statuses, strict=True) if status is Status.UNMATCHED
         )
 
     def apply(self, decision: Decision) -> Change:

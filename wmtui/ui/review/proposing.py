@@ -15,7 +15,7 @@ from textual.timer import Timer
 from textual.worker import get_current_worker
 
 from wmtui.core.decisions import Decision
-from wmtui.core.groups import Grouping
+from wmtui.core.groups import BothGroups, Grouping
 from wmtui.core.listing import Listing
 from wmtui.core.ports import Progress
 from wmtui.core.proposal import Facts, Pair, Proposal
@@ -90,11 +90,13 @@ class Proposing(Deciding):
         self.busy = True
         self.header.work, self.header.share = "matching", 0.0
         self.header.show()
-        before = self.review.session.proposal.pairs
-        work = partial(self._propose, self.run, tuple(self.decisions), before, self.whole)
+        before, groups = self.review.session.proposal.pairs, (self.review.sources.groups, self.review.targets.groups)
+        work = partial(self._propose, self.run, tuple(self.decisions), before, groups, self.whole)
         self.run_worker(work, thread=True, exclusive=True, group="match", exit_on_error=False)
 
-    def _propose(self, run: int, log: Sequence[Decision], before: Mapping[str, Pair], whole: bool) -> None:
+    def _propose(
+        self, run: int, log: Sequence[Decision], before: Mapping[str, Pair], groups: BothGroups, whole: bool
+    ) -> None:
         """In a worker thread; touches nothing of the screen but its message queue."""
         worker = get_current_worker()
         last = 0.0
@@ -108,10 +110,12 @@ class Proposing(Deciding):
 
         try:
             if not whole:
-                self.post_message(self.Whole(Review(*self.listings)))
+                first = Review(*self.listings)
+                groups = first.sources.groups, first.targets.groups
+                self.post_message(self.Whole(first))
             facts = facts_of(self.listings, log)
             proposal = self.ports.match(facts, progress, lambda: worker.is_cancelled)
-            review = Review(*self.listings, proposal, Grouping(*self.listings, proposal))
+            review = Review(*self.listings, proposal, Grouping(*self.listings, proposal, groups))
             for decision in log:
                 review.apply(decision)
         except Cancelled:
