@@ -265,7 +265,7 @@ class ViewScreen(LinesScreen):
 
     def on_search_line_done(self, event: SearchLine.Done) -> None:
         self.status.end()
-        self.list.focus()
+        self.set_focus(self.list)
         if event.given_up:
             self.search("")
 

@@ -83,7 +83,8 @@ class Moving(ReviewBase):
         """Give a pane the focus."""
         self.active = name
         self.set_class(name == "target", "targets")
-        self.get_widget_by_id(name).focus()
+        # Not by focus(), which repaints all lines of the pane.
+        self.app.call_later(self.set_focus, self.get_widget_by_id(name))
         self.call_after_refresh(self.show)
 
     def on_descendant_focus(self) -> None:
@@ -193,8 +194,9 @@ class Moving(ReviewBase):
 
     def on_search_line_done(self, event: SearchLine.Done) -> None:
         self.status.end()
-        self.searched.focus()
-        self.find("" if event.given_up else self.searched.view.text)
+        self.set_focus(self.searched)
+        if event.given_up:
+            self.find("")
 
     def do_escape(self) -> None:
         """Take back what was begun or narrowed last."""
