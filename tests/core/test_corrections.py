@@ -170,3 +170,15 @@ def test_names_of_any_kind_are_compared():
 def test_the_last_corrections_come_first():
     first, second = Assign((PairRun(0, 0),)), Assign((PairRun(1, 1),))
     assert last_corrections([first, Accept((PairRun(2, 2),)), second]) == [second, first]
+
+
+def test_a_key_that_two_rules_speak_of_gets_one_target():
+    source = [f"a.{n}.{w}" for n in range(4) for w in "qk"]
+    target = [f"{side}.{n}.{w}" for n in range(4) for side, w in ("bz", "cq", "ck")]
+    session = session_of(source, target)
+    given = [give(session, (f"a.{n}.q", f"b.{n}.z"), (f"a.{n}.k", f"c.{n}.k")) for n in (0, 1)]
+    found = offer(session, given[::-1])
+    assert found is not None
+    assert len(found.rules) == 2
+    session.apply(Assign(found_pairs := fold_pairs(found.rest.pairs)))
+    assert sum(run.length for run in found_pairs) == len(said(session, found)) == 4

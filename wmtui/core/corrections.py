@@ -18,7 +18,7 @@ from .decisions import Assign, Decision, unfold_pairs
 from .listing import Listing
 from .plan import transform_between
 from .proposal import Transform
-from .session import Session, Status
+from .session import Session, Settled, Status
 
 _TOKEN = re.compile(r"([\W_]*)([0-9]+|[^\W_0-9]+|$)")
 _DIGITS = 9
@@ -92,6 +92,11 @@ class NameRule:
             else:
                 pattern += f"([0-9]{{1,{_DIGITS}}})" if change.numeric[part.hole] else r"([^\W_0-9]+)"
         self._match = re.compile(pattern).fullmatch
+        self._holes = [part.hole + 1 for part in change.target if part.hole >= 0]
+        self._copies = bool(self._holes) and all(carry == Carry() for carry in carries)
+        self._text = "".join(
+            (p.before + p.text).replace("%", "%%") + ("" if p.hole < 0 else "%s") for p in change.target
+        )
         names: list[str] = []
         for hole, numeric in enumerate(change.numeric):
             letters = _NUMBERS if numeric else _WORDS
@@ -107,6 +112,8 @@ class NameRule:
         found = self._match(key)
         if found is None:
             return None
+        if self._copies:  # as nearly always, and 94,000 keys are to be tried within a frame or two
+            return self._text % found.group(*self._holes)
         text = ""
         for part in self._change.target:
             text += part.before
@@ -121,6 +128,10 @@ class NameRule:
                 value = str(number)
             text += value
         return text
+
+    def takes(self, key: str) -> bool:
+        """Whether the rule says something of a source key."""
+        return self._match(key) is not None
 
 
 def _carried(name: str, carry: Carry) -> str:
@@ -191,50 +202,55 @@ def offer(session: Session, corrections: Sequence[Assign], alone: bool = False) 
             if carries is not None:
                 wide.append(NameRule(change, carries, [frozenset()] * len(change.numeric)))
                 narrow.append(NameRule(change, carries, _words(change, examples)))
-        everything = range(len(session.source))
-        found = rest_of(session, wide, everything)
-        if found.pairs:
-            near = rest_of(session, narrow, [s for s, _, _ in found.pairs])
-            return Offer(tuple(wide), found, near if len(near.pairs) < len(found.pairs) else Rest((), 0, 0))
+        found = _rest(session, wide, narrow)
+        if found is not None:
+            return Offer(tuple(wide), *found)
     return None
 
 
-def rest_of(session: Session, rules: Sequence[NameRule], places: Iterable[int]) -> Rest:
-    """What rules would do with those of some source keys that are open."""
+def _rest(session: Session, wide: Sequence[NameRule], narrow: Sequence[NameRule]) -> tuple[Rest, Rest] | None:
+    """What rules would do with the keys that are open, and what of it with the words of the corrections only."""
+    tensors, targets = session.source.tensors, session.target.tensors
     pairs: list[tuple[int, int, Transform]] = []
+    near: list[tuple[int, int, Transform]] = []
+    spoken: set[int] = set()
     claimed: set[int] = set()
-    other = kept = 0
-    for rule in rules:
-        for s, t in _said(rule, session.source, session.target, places):
-            transform = transform_between(session.source.tensors[s].shape, session.target.tensors[t].shape)
-            if transform is None:
+    other = near_other = kept = 0
+    for rule, closer in zip(wide, narrow, strict=True):
+        for s, t in _said(rule, session.source, session.target):
+            transform = transform_between(tensors[s].shape, targets[t].shape)
+            if transform is None or s in spoken:
                 continue
-            status = session.status(s)
-            if status is Status.ACCEPTED and session.partner(s) == t:
+            settled = session.settled(s)
+            if settled is not None and settled.status is Status.ACCEPTED and settled.target == t:
                 continue
-            if t in claimed or not _open(session, s, t, status):
+            if t in claimed or _is_decided(settled, t) or session.target_status(t) in (Status.ACCEPTED, Status.IGNORED):
                 kept += 1
                 continue
+            spoken.add(s)
             claimed.add(t)
             pairs.append((s, t, transform))
-            other += session.partner(s) != t
-    return Rest(tuple(pairs), other, kept)
+            differs = session.partner(s) != t
+            other += differs
+            if closer.takes(tensors[s].key):
+                near.append(pairs[-1])
+                near_other += differs
+    if not pairs:
+        return None
+    some = Rest(tuple(near), near_other, 0) if len(near) < len(pairs) else Rest((), 0, 0)
+    return Rest(tuple(pairs), other, kept), some
 
 
-def _open(session: Session, source: int, target: int, status: Status) -> bool:
-    settled = session.settled(source)
-    if status not in (Status.PROPOSED, Status.AMBIGUOUS, Status.UNMATCHED):
-        return False
-    if settled is not None and target in settled.refused:
-        return False
-    return session.target_status(target) not in (Status.ACCEPTED, Status.IGNORED)
+def _is_decided(settled: Settled | None, target: int) -> bool:
+    return settled is not None and (settled.status is not None or target in settled.refused)
 
 
-def _said(rule: NameRule, source: Listing, target: Listing, places: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """The pairs of places that a rule speaks of, of some source places."""
-    for place in places:
-        key = rule.apply(source.tensors[place].key)
-        if key is not None and (there := target.index.get(key)) is not None:
+def _said(rule: NameRule, source: Listing, target: Listing) -> Iterator[tuple[int, int]]:
+    """The pairs of places that a rule speaks of."""
+    apply, index = rule.apply, target.index
+    for place, spec in enumerate(source.tensors):
+        key = apply(spec.key)
+        if key is not None and (there := index.get(key)) is not None:
             yield place, there
 
 

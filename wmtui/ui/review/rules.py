@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.geometry import Size
 
 from wmtui.core.corrections import Offer, Rest
 from wmtui.core.review import Review
@@ -45,6 +46,7 @@ class RuleWindow(Question):
         )
         self.review, self.offer = review, offer
         self.page = Page("What it would do", [], id="rest")
+        self.filled: Size | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -60,6 +62,9 @@ class RuleWindow(Question):
 
     def fill(self) -> None:
         """Lay the preview out for the window's width."""
+        if self.filled == self.app.size:
+            return
+        self.filled = self.app.size
         cells = min(100, self.app.size.width) - 4
         self.page.styles.max_height = max(3, self.app.size.height * 96 // 100 - self.MORE)
         self.page.set_lines(preview(self.review, self.offer, palette(self.app), cells))
