@@ -33,6 +33,16 @@ async def test_the_forecast_counts_proposals_and_says_so_while_there_are_some():
         assert "or A first" not in user.text()
 
 
+async def test_enter_saves_also_where_a_tick_has_the_focus():
+    async with at_the_screen(SOURCE, TARGET) as user:
+        await user.press("a", "S", "tab", "tab", "tab", "space")
+        await user.idle()
+        await user.press("enter")
+        await user.idle()
+        assert user.saved[0][0].include_pending
+        user.sees("back to the review")
+
+
 async def test_many_keys_are_counted_with_separators():
     many = listing("many", *(f"a.{n}.{w}" for n in range(600) for w in ("q", "k")))
     async with at_the_screen(listing("one", "other:7"), many) as user:

@@ -233,10 +233,11 @@ async def test_settings_propose_anew():
         await user.press("a", ",")
         await user.press("tab", "tab", "tab")
         await user.type("0.25")
-        await user.press("enter")
+        await user.press("tab", "enter")  # on the switch below, which Enter leaves as it is
         await user.idle()
         match = user.screen.ports.match
         assert match.options.shape_tolerance == 0.25  # type: ignore[attr-defined]
+        assert match.options.allow_transforms  # type: ignore[attr-defined]
         assert len(match.calls) == 2  # type: ignore[attr-defined]
         assert len(user.pairs) == 4
 

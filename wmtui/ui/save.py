@@ -194,6 +194,9 @@ class SaveWindow(Window[bool]):
     def on_input_submitted(self) -> None:
         self.action_save()
 
+    def on_tick_submitted(self) -> None:
+        self.action_save()
+
     def action_save(self) -> None:
         """Write, after a question where an output is there already."""
         if self.writing or self.preview is None:

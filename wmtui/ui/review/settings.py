@@ -70,6 +70,9 @@ class SettingsWindow(Window[MatchOptions | None]):
     def on_input_submitted(self) -> None:
         self.action_apply()
 
+    def on_tick_submitted(self) -> None:
+        self.action_apply()
+
     def action_apply(self) -> None:
         """Hand the options back, if they make sense."""
         numbers: dict[str, float] = {}
