@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 COMMANDS = ("review", "map", "inspect", "apply", "demo")
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 SIDE = (
     "a checkpoint file or folder, a shard index, a listing, or a model as package.module:factory or file.py:Class "
     "(a model's code runs)"
@@ -36,21 +36,23 @@ def add_map(commands: Commands) -> None:
 
 def add_inspect(commands: Commands) -> None:
     command = _command(commands, "inspect", "look into a checkpoint or model")
-    command.add_argument("side", metavar="X", help=SIDE)
+    command.add_argument("side", type=_path, metavar="X", help=SIDE)
     _add_one_side(command)
     command.add_argument("--json", action="store_true", help="print the listing to standard output")
     command.add_argument("--plain", action="store_true", help="print the table even where there is a terminal")
     command.add_argument("--check", action="store_true", help="look for NaN and infinity in all tensors")
-    command.add_argument("--diff", metavar="Y", help="compare with another checkpoint or model")
+    command.add_argument("--diff", type=_path, metavar="Y", help="compare with another checkpoint or model")
     command.add_argument("--values", action="store_true", help="with --diff, compare the values too")
 
 
 def add_apply(commands: Commands) -> None:
     command = _command(commands, "apply", "rename a checkpoint by a mapping or a report")
-    command.add_argument("mapping", metavar="MAPPING", help="a mapping {source key: target key} or a report")
-    command.add_argument("checkpoint", metavar="CKPT", help="the checkpoint file or folder")
-    command.add_argument("-o", "--output", metavar="OUT", required=True, help="the renamed checkpoint")
-    command.add_argument("--target", help="check the result against this model or checkpoint")
+    command.add_argument(
+        "mapping", type=_path, metavar="MAPPING", help="a mapping {source key: target key} or a report"
+    )
+    command.add_argument("checkpoint", type=_path, metavar="CKPT", help="the checkpoint file or folder")
+    command.add_argument("-o", "--output", type=_path, metavar="OUT", required=True, help="the renamed checkpoint")
+    command.add_argument("--target", type=_path, help="check the result against this model or checkpoint")
     command.add_argument("--target-args", action="append", default=[], metavar="NAME=VALUE", help="for a target model")
     command.add_argument("--weights-key", metavar="KEY", help="the dictionary of weights, where there are several")
     command.add_argument("--input", action="append", default=[], metavar="SHAPE", help="for --source-model")
@@ -66,7 +68,7 @@ def add_demo(commands: Commands) -> None:
 
 def options_with_value() -> Iterator[str]:
     """The options of review and inspect that take a value, as they are written."""
-    top = argparse.ArgumentParser()
+    top = Parser()
     commands = top.add_subparsers()
     add_review(commands)
     add_inspect(commands)
@@ -90,8 +92,8 @@ def _add_one_side(command: argparse.ArgumentParser) -> None:
 
 
 def _add_sides(command: argparse.ArgumentParser) -> None:
-    command.add_argument("source", metavar="SOURCE", help=SIDE)
-    command.add_argument("target", metavar="TARGET", help="likewise")
+    command.add_argument("source", type=_path, metavar="SOURCE", help=SIDE)
+    command.add_argument("target", type=_path, metavar="TARGET", help="likewise")
     sides = command.add_argument_group("sides")
     sides.add_argument("--weights-key", metavar="KEY", help="the source's dictionary of weights, if several")
     sides.add_argument("--target-weights-key", metavar="KEY", help="likewise for the target")
@@ -123,14 +125,14 @@ def _add_matching(command: argparse.ArgumentParser) -> None:
     matching.add_argument(
         "--shape-tolerance", type=_tolerance, default=0.0, metavar="T", help="relative, per dimension (%(default)s)"
     )
-    matching.add_argument("--mapping-in", metavar="FILE", help="a mapping or report to start from")
+    matching.add_argument("--mapping-in", type=_path, metavar="FILE", help="a mapping or report to start from")
 
 
 def _add_outputs(command: argparse.ArgumentParser) -> None:
     outputs = command.add_argument_group("outputs")
-    outputs.add_argument("--mapping", metavar="FILE", help="write the mapping {source key: target key}")
-    outputs.add_argument("--report", metavar="FILE", help="write the report")
-    outputs.add_argument("--output", metavar="CKPT", help="write the renamed checkpoint")
+    outputs.add_argument("--mapping", type=_path, metavar="FILE", help="write the mapping {source key: target key}")
+    outputs.add_argument("--report", type=_path, metavar="FILE", help="write the report")
+    outputs.add_argument("--output", type=_path, metavar="CKPT", help="write the renamed checkpoint")
     _add_writing(outputs, unmapped="drop")
 
 
@@ -157,15 +159,35 @@ def _add_writing(group: argparse._ActionsContainer, unmapped: str) -> None:
     group.add_argument("--force", action="store_true", help="replace outputs that exist")
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that names the mistake alone: the usage of a command with 30 options would push it off the screen."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n{self.prog} --help tells its options\n")
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("nothing is named")
+    return text
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
 def _share(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
 
 
 def _tolerance(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value

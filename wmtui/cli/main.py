@@ -36,7 +36,7 @@ exit codes: 0 done, 1 done but something is open (--strict, --strict-load, --che
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
+    top = arguments.Parser(
         prog="wmtui", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--version", action="version", version=f"wmtui {__version__}")
