@@ -182,7 +182,8 @@ def test_the_review_asks_which_dictionary_is_meant(pair, monkeypatch, capsys):
 
 
 def test_the_command_without_a_screen_writes_what_the_review_writes():
-    how = "--format torch --shard-size 5000000 --also ema --source-model m.py:Old --optimizer --verify --strict-load"
+    how = "--input 1x3 --format torch --shard-size 5000000 --also ema --source-model m.py:Old"
+    how += " --optimizer --verify --strict-load"
     args = parser().parse_args(["review", "two.pth", MODEL, *how.split()])
     listing = Listing("one", [TensorSpec("a")])
     command = equivalent_command(args, Session(listing, listing, Proposal({}, {}, (), (), lambda *_: ())))

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmtui.cli.exits import Exit
+from wmtui.cli.inputs import Inputs
 from wmtui.cli.progress import progress_line
 from wmtui.cli.proposing import read_small
+from wmtui.cli.saving import is_square
 from wmtui.cli.sides import open_one
-from wmtui.cli.writing import WriteOptions
+from wmtui.cli.writing import WriteOptions, check_comparison
 from wmtui.core.forecast import forecast
 from wmtui.core.listing import Listing
 from wmtui.core.plan import Plan, make_plan, transform_between
@@ -30,15 +32,20 @@ def run(args: argparse.Namespace) -> int:
 
     if args.strict_load and not args.target:
         raise InputError("--strict-load needs a model to load into", "Give it with --target.")
+    check_comparison(args)
     source = open_one(args.checkpoint, weights_key=args.weights_key)
     target = open_one(args.target, arguments=args.target_args) if args.target else None
     listing = source.side.listing
     how = WriteOptions.of(args)
     plan, warnings = _plan(args, source, target, how)
     output = Path(args.output)
+    replaced = Inputs(source, target).problem(output)
+    if output.exists() and output.samefile(args.mapping):
+        replaced = InputError(f"{output} is the mapping itself", "Choose another output.")
     problems = how.problems(source, plan, output, unmapped=args.unmapped, force=args.force)
-    if problems:
-        raise problems[0]
+    for problem in (*problems, replaced):
+        if problem is not None:
+            raise problem
     counts = f"{len(plan.mapping)} keys renamed, {len(plan.kept)} kept, {len(plan.dropped)} dropped"
     if args.dry_run:
         print(f"would write {printable(args.output)}: {counts}, {output_size(source, plan):,} bytes")
@@ -104,7 +111,7 @@ def _warn_of_transposes(plan: Plan, listing: Listing) -> None:
     transposed = [op for op in plan.operations if op.kind == "transpose"]
     if not transposed:
         return
-    square = [op for op in plan.operations if op.kind == "rename" and _is_square(listing[op.sources[0]].shape)]
+    square = [op for op in plan.operations if op.kind == "rename" and is_square(listing[op.sources[0]])]
     print(f"wmtui: {len(transposed):,} tensors are transposed to the target's shapes", file=sys.stderr)
     if square:
         print(
@@ -112,7 +119,3 @@ def _warn_of_transposes(plan: Plan, listing: Listing) -> None:
             f"{printable(square[0].sources[0])}: apply the report instead, or check with --source-model",
             file=sys.stderr,
         )
-
-
-def _is_square(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 2 and shape[0] == shape[1] > 1

@@ -51,7 +51,7 @@ def strict_load(
     """
     from wmtui.files.models import ModelSource
 
-    result = open_one(str(written), weights_key=source.side.weights_key or None)
+    result = _written(written, source.side.weights_key)
     target_source = target.source
     if not isinstance(target_source, ModelSource):
         return _compared(result, target)
@@ -69,6 +69,14 @@ def strict_load(
     ok = difference <= 1e-4 * max(1.0, largest)
     verdict = "the outputs agree" if ok else "the outputs differ"
     return Loaded(ok, (told, f"{verdict}: by at most {difference:.3g}, where the largest is {largest:.3g}"))
+
+
+def _written(path: Path, weights_key: str) -> OpenedSide:
+    """The result; its dictionary has the name that it had, except where another format has but one."""
+    try:
+        return open_one(str(path), weights_key=weights_key or None)
+    except InputError:
+        return open_one(str(path))
 
 
 def _compared(result: OpenedSide, target: OpenedSide) -> Loaded:
@@ -127,8 +135,18 @@ def _largest_difference(one: nn.Module, other: nn.Module, inputs: Sequence[str])
             raise ModelError(f"a forward pass raised {type(error).__name__}: {error}", "Check --input.") from error
     if [t.shape for t in first] != [t.shape for t in second]:
         return float("inf"), 0.0
-    differences = [float((a - b).abs().max()) for a, b in zip(first, second, strict=True) if a.numel()]
-    return max(differences, default=0.0), max((float(a.abs().max()) for a in first if a.numel()), default=0.0)
+    if not first:
+        raise ModelError("the models' outputs hold no tensors to compare", "Give models that return tensors.")
+    differences = [_difference(a, b) for a, b in zip(first, second, strict=True) if a.numel()]
+    largest = (float(a.abs().nan_to_num(0.0, posinf=0.0).max()) for a in first if a.numel())
+    return max(differences, default=0.0), max(largest, default=0.0)
+
+
+def _difference(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The largest absolute difference; infinite where only one is NaN or infinite."""
+    same = (one == other) | (one.isnan() & other.isnan())
+    infinity = float("inf")
+    return float((one - other).abs().masked_fill(same, 0.0).nan_to_num(infinity, posinf=infinity).max())
 
 
 def _floats(output: object) -> list[torch.Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TextIO
 
 from wmtui.cli.exits import Exit
@@ -11,7 +12,7 @@ from wmtui.cli.progress import progress_line
 from wmtui.cli.proposing import Matcher, read_mapping_in
 from wmtui.cli.saving import Saver
 from wmtui.cli.sides import open_pair
-from wmtui.cli.writing import WriteOptions
+from wmtui.cli.writing import WriteOptions, check_comparison
 from wmtui.core.analysis import Line, SideSummary, analysis_lines
 from wmtui.core.listing import Listing
 from wmtui.core.plan import Plan
@@ -19,6 +20,7 @@ from wmtui.core.ports import SaveRequest
 from wmtui.core.printable import printable
 from wmtui.core.proposal import Facts, Proposal
 from wmtui.core.session import Mapped, Session
+from wmtui.errors import InputError
 from wmtui.files.quiet_gc import no_garbage_collection
 
 
@@ -26,6 +28,9 @@ from wmtui.files.quiet_gc import no_garbage_collection
 def run(args: argparse.Namespace) -> int:
     """Match, write what was asked for, and say what it came to."""
     out = sys.stderr if args.json else sys.stdout
+    check_comparison(args)
+    if args.strict_load and not args.output:
+        raise InputError("--strict-load loads what is written, and nothing is", "Name the checkpoint with --output.")
     with progress_line() as progress:
         source, target = open_pair(args, progress)
         listings = source.side.listing, target.side.listing
@@ -53,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     problems = saver.problems(request, plan)
     if problems:
         raise problems[0]
+    if args.output and args.mapping_in and Path(args.output).exists() and Path(args.output).samefile(args.mapping_in):
+        raise InputError(f"{args.output} is the mapping to start from", "Choose another output.")
     preview = saver.preview(request, session)
     if args.json:
         sys.stdout.write(saver.report(session, standing).decode())

@@ -128,7 +128,7 @@ def equivalent_command(args: argparse.Namespace, session: Session) -> str:
         words += ["--shard-size", str(args.shard_size)]
     for name in args.also:
         words += ["--also", name]
-    if args.source_model:
+    if args.source_model and args.strict_load and args.input:  # map refuses a comparison that would not be made
         words += ["--source-model", args.source_model]
     switches = {"--optimizer": args.optimizer, "--verify": args.verify, "--strict-load": args.strict_load}
     words += [switch for switch, on in switches.items() if on]

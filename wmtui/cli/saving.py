@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from wmtui.cli.inputs import Inputs
 from wmtui.cli.writing import WriteOptions
 from wmtui.core.forecast import Forecast, forecast
+from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.plan import Plan, make_plan
 from wmtui.core.ports import CancelledCall, Progress, ProgressCall, Saved, SavePreview, SaveRequest
 from wmtui.core.report import ReportPair, build_report, encode_mapping, encode_report, explained, report_pair
@@ -64,6 +66,7 @@ class Saver:
         self._first = first
         self._write = write
         self._report = report
+        self._inputs = Inputs(source, target)
         self._written: set[Path] = set()
         self._kept: tuple[tuple[object, ...], Standing] | None = None
         self.loads: bool | None = None
@@ -107,7 +110,8 @@ class Saver:
         if request.checkpoint_path:
             path = Path(request.checkpoint_path)
             force = request.force or path.resolve() in self._written
-            found += self._write.problems(self.source, plan, path, unmapped=request.unmapped, force=force)
+            problems = self._write.problems(self.source, plan, path, unmapped=request.unmapped, force=force)
+            found += problems or filter(None, [self._inputs.problem(path)])
         names = [name for name in (request.mapping_path, request.report_path, request.checkpoint_path) if name]
         if len({Path(name).resolve() for name in names}) < len(names):
             found.append(InputError(f"{names[-1]} is named for two outputs", "Give each output a file of its own."))
@@ -214,15 +218,15 @@ class Saver:
             )
 
     def _warnings(self, plan: Plan) -> tuple[str, ...]:
-        return self._write.warnings(self.source, plan, self.target.side)
+        return (*_unproven(plan, self.source.side.listing), *self._write.warnings(self.source, plan, self.target.side))
 
     def _problem(self, path: Path, force: bool) -> InputError | None:
         """Why a small output cannot be written."""
         another = "Choose another output."
         if path.exists() and not path.is_file():
             return no_file(path)
-        if path.exists() and path.samefile(self.source.source.location):
-            return InputError(f"{path} is the input", another)
+        if (problem := self._inputs.problem(path)) is not None:
+            return problem
         if path.exists() and not force and path.resolve() not in self._written:
             return exists_error(path)
         if not path.parent.is_dir():
@@ -230,6 +234,22 @@ class Saver:
         if not os.access(path.parent, os.W_OK | os.X_OK):
             return InputError(f"the folder {path.parent} cannot be written", another)
         return None
+
+
+def _unproven(plan: Plan, source: Listing) -> tuple[str, ...]:
+    """What no shape shows: that square tensors are stored the other way round, as their siblings are."""
+    square = [op.sources[0] for op in plan.operations if op.kind == "transpose" and is_square(source[op.sources[0]])]
+    if not square:
+        return ()
+    return (
+        f"{len(square):,} square tensors are transposed because others are, which their shapes cannot show, first "
+        f"{square[0]}: check with --strict-load, --source-model and --input",
+    )
+
+
+def is_square(spec: TensorSpec) -> bool:
+    """Whether a transpose leaves the shape as it is."""
+    return len(spec.shape) == 2 and spec.shape[0] == spec.shape[1] > 1
 
 
 def _what_a_mapping_lacks(plan: Plan) -> tuple[str, ...]:

@@ -11,12 +11,23 @@ import msgspec
 from wmtui.core.plan import Plan, Unmapped
 from wmtui.core.ports import CancelledCall, ProgressCall
 from wmtui.core.side import Side
-from wmtui.errors import WmtuiError
+from wmtui.errors import InputError, WmtuiError
 
 if TYPE_CHECKING:
     from wmtui.cli.loading import Loaded
     from wmtui.files.source import OpenedSide
     from wmtui.files.writing import Written
+
+
+def check_comparison(args: argparse.Namespace) -> None:
+    """See that a source model will be run, rather than say nothing of it and seem content.
+
+    Raises:
+        InputError: it would not be.
+    """
+    missing = [name for name, given in (("--strict-load", args.strict_load), ("--input", args.input)) if not given]
+    if args.source_model and missing:
+        raise InputError(f"--source-model needs {' and '.join(missing)} too", "Give that, or leave out the model.")
 
 
 class WriteOptions(msgspec.Struct, frozen=True):
