@@ -29,6 +29,9 @@ _VOTE_ROUNDS = 2
 _MOST_RECORDED = 250_000
 _MOST_CHOICES = 6
 _FUSION_DOUBT = 0.75
+_SQUARE_DOUBT = 0.85
+"""Of the confidence in a square matrix that is transposed only because oblong ones are."""
+
 _ROLE_DOUBT = 0.5
 _UNSTEADY = 0.8
 """Of the confidence inside a block that could as well be another one of its family."""
@@ -228,10 +231,12 @@ class Solver:
             if not at_root:
                 paths = state.path(0, x, scope.a), state.path(1, y, scope.b)
                 value *= 1 - _ROLE_DOUBT * state.roles.against((scope.a.template, scope.b.template), *paths)
+            transform = support.transforms.get((i, j), Transform.NONE)
+            if transform is Transform.TRANSPOSE and shape == state.target.shapes[y]:
+                value *= 1.0 if state.shapes.known_convention else _SQUARE_DOUBT
             decided = state.partners.get(x) == y
             if value < LEAST_CONFIDENCE and (at_root or elsewhere) and not decided:
                 continue
-            transform = support.transforms.get((i, j), Transform.NONE)
             verdict = Verdict(
                 1.0 if decided else value,
                 float(support.total[i, j]),

@@ -56,6 +56,9 @@ class Shapes:
     The transpose mode is decided once: for each unordered pair of lengths, count the units that could pair as they
     are and as transposes, keyed by the bias's length too, since that tells which axis is the output.
 
+    Attributes:
+        known_convention: the names of the weights (``kernel``, ``weight``) say that one side keeps them transposed.
+
     Args:
         allow_transforms: also pair transposed and reshaped tensors.
     """
@@ -64,6 +67,7 @@ class Shapes:
         self.source = source
         self.target = target
         self.allow_transforms = allow_transforms
+        self.known_convention = False
         self._modes: Mapping[Shape, float] = {}
         self._overall: float = 0
         self._mixed: frozenset[Shape] = frozenset()
@@ -94,7 +98,8 @@ class Shapes:
         ours, theirs = _matrices(self.source), _matrices(self.target)
         by_size = _agreement(ours.sizes, theirs.sizes)
         by_name = _agreement(ours.names, theirs.names)
-        habit = _CONVENTION_SHARE * (ours.kernels != theirs.kernels)
+        self.known_convention = ours.kernels != theirs.kernels
+        habit = _CONVENTION_SHARE * self.known_convention
         modes: dict[Shape, float] = {}
         for lengths, (count, same, turned) in by_size.items():
             _, named_same, named_turned = by_name.get(lengths, (0.0, 0.0, 0.0))
