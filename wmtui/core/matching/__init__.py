@@ -1,9 +1,10 @@
 """The matching engine: two listings in, a :class:`~wmtui.core.proposal.Proposal` out.
 
-Stages: ``tree`` (parsing) -> ``shapes`` (transposes) -> ``families`` (which block is which) -> ``scopes`` (recursive
-solution by ``weighing``, ``votes``, ``fusions`` and ``confidence``, with ``roles`` settled between two passes) ->
-``rescue`` (single leaves) -> ``rules`` (templates) and ``explain`` (candidates, when asked for). Importing this package
-imports numpy, scipy and rapidfuzz; nothing else in the core does.
+Stages: ``segments`` (naming style) -> ``tree`` -> ``shapes`` (transposes) -> ``families`` and ``alignment`` (which
+block is which) -> ``scopes`` (recursive solution by ``weighing``, ``votes``, ``bundles``, ``fusions`` and
+``confidence``, with ``roles`` settled between two passes) -> ``rescue`` (single leaves) -> ``rules`` (templates) and
+``explain`` (candidates, when asked for). Importing this package imports numpy, scipy and rapidfuzz; nothing else in the
+core does.
 """
 
 from __future__ import annotations

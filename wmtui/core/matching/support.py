@@ -100,15 +100,14 @@ class Support:
     taken_b: set[int] = field(default_factory=set)
     transforms: dict[tuple[int, int], Transform] = field(default_factory=dict)
 
-    def without(self, *, order: bool = True, role: bool = False) -> Floats:
+    def without(self, *, order: bool = True) -> Floats:
         """The support as it would be without the evidence of roles, or of roles and order."""
         scale = self.fit * self.place
-        rest = self.total - scale * ROLE * self.role
+        rest: Floats = self.total - scale * ROLE * self.role
         if not order:
             order_kinds = ORDER * self.trust * self.order + KIN * self.kin_trust * self.kin
             rest = rest - scale * (order_kinds + BESIDE * self.beside_trust * self.beside)
-        result: Floats = rest + (scale * ROLE * self.role if role else 0.0)
-        return result
+        return rest
 
 
 def assign(weights: Floats) -> dict[int, int]:
