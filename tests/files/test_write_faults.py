@@ -22,6 +22,7 @@ from wmtui.core.ports import Progress
 from wmtui.core.proposal import Transform
 from wmtui.errors import Cancelled, FormatError, InputError, WriteError
 from wmtui.files import disk as disk_module
+from wmtui.files import write_behind
 from wmtui.files.disk import Disk
 from wmtui.files.source import OpenedSide
 from wmtui.files.writing import write_checkpoint
@@ -228,6 +229,37 @@ def test_a_source_that_is_replaced_after_it_was_opened_is_an_error(tmp_path):
     save_file({"a": torch.zeros(2)}, source)
     with pytest.raises(InputError, match="has changed"):
         write_checkpoint(side, plan_of(side, {"a": "x"}), output)
+
+
+def test_a_file_is_sent_to_the_disk_while_it_is_written_and_a_fault_there_counts(tmp_path, monkeypatch):
+    class Behind(Disk):
+        def __init__(self, number: int) -> None:
+            self.calls: list[int] = []
+            self.number = number
+
+        def sync_data(self, fd: int) -> None:
+            self.calls.append(os.fstat(fd).st_size)
+            super().sync_data(fd)
+            if len(self.calls) == self.number:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(write_behind, "EVERY", 40_000)
+    for name in ("old.safetensors", "old.pt"):
+        source, output = single(tmp_path, name)
+        output.parent.mkdir(exist_ok=True)
+        side = opened(source)
+        for number in (1, 99):
+            disk = Behind(number)
+            monkeypatch.setattr(disk_module, "disk", disk)
+            if number < 99:
+                with pytest.raises(WriteError, match="Input/output error"):
+                    write_checkpoint(side, transposing(side), output)
+                assert list(output.parent.iterdir()) == []
+            else:
+                write_checkpoint(side, transposing(side), output, verify=True)
+                assert disk.calls
+                assert disk.calls[0] < output.stat().st_size
+                output.unlink()
 
 
 def test_verification_finds_a_single_wrong_byte(tmp_path, monkeypatch):

@@ -101,6 +101,7 @@ def test_what_lies_otherwise_within_a_block_is_not_shared(tmp_path, monkeypatch)
     calls: list[tuple[int, int, int]] = []
     monkeypatch.setattr(fcntl, "ioctl", sharing(9, calls))
     monkeypatch.setattr(disk_module, "_BUFFER", 3000)
+    monkeypatch.setattr(disk_module, "_PIECE", 700)
     data = os.urandom(40_000)
     (tmp_path / "a").write_bytes(data)
     with (tmp_path / "a").open("rb") as source, (tmp_path / "b").open("wb+") as target:

@@ -26,6 +26,7 @@ from wmtui.files import disk as disk_module
 from wmtui.files.disk import Tick, write_errors
 from wmtui.files.owner import Owner, this_process
 from wmtui.files.regular_file import RegularFile, check_kind
+from wmtui.files.write_behind import WriteBehind
 
 try:
     import fcntl
@@ -54,6 +55,7 @@ class OutputFile:
         self.fd = fd
         self.size = 0
         self._gathered = bytearray()
+        self._behind = WriteBehind(fd)
 
     def append(self, data: bytes | memoryview) -> None:
         """Write at the end."""
@@ -66,7 +68,7 @@ class OutputFile:
         """Write at an offset, which may lie beyond the end."""
         self.flush()
         length = memoryview(data).nbytes
-        disk_module.disk.write(self.fd, data, offset)
+        self._write(data, offset)
         self.size = max(self.size, offset + length)
 
     def append_from(self, source: RegularFile, start: int, length: int, tick: Tick) -> None:
@@ -79,9 +81,14 @@ class OutputFile:
             self.append(source.read_at(start, length))
             tick(length)
             return
+
+        def copied(nbytes: int) -> None:
+            tick(nbytes)
+            self._behind.wrote(nbytes)
+
         self.flush()
         try:
-            disk_module.disk.copy(source.fd, start, length, self.fd, self.size, tick)
+            disk_module.disk.copy(source.fd, start, length, self.fd, self.size, copied)
         except EOFError:
             source.read_at(start + length - 1, 1)  # the reader's own error
             raise
@@ -91,7 +98,22 @@ class OutputFile:
         """Hand what was gathered to the system."""
         if self._gathered:
             data, self._gathered = self._gathered, bytearray()
-            disk_module.disk.write(self.fd, data, self.size - len(data))
+            self._write(data, self.size - len(data))
+
+    def finish(self) -> None:
+        """Hand everything to the system, and wait for what it is writing."""
+        self.flush()
+        self._behind.finish()
+
+    def abandon(self) -> None:
+        """Close it, whatever state it is in."""
+        with suppress(OSError):
+            self._behind.finish()
+        os.close(self.fd)
+
+    def _write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
+        disk_module.disk.write(self.fd, data, offset)
+        self._behind.wrote(memoryview(data).nbytes)
 
     def crc(self, start: int, length: int) -> int:
         """CRC-32 of bytes that were written."""
@@ -123,7 +145,7 @@ def write_atomically(path: Path, *, force: bool = True, sync: bool = True) -> It
         clean(final.parent)
         with scratch_file(final) as output:
             yield output
-            output.flush()
+            output.finish()
             if mode is not None:
                 os.fchmod(output.fd, mode)
             if sync:
@@ -142,11 +164,12 @@ def scratch_file(beside: Path) -> Iterator[OutputFile]:
     """
     temporary = _temporary_path(beside)
     fd = disk_module.disk.create(temporary)
+    output = OutputFile(temporary, beside, fd)
     try:
         _lock(fd)
-        yield OutputFile(temporary, beside, fd)
+        yield output
     finally:
-        os.close(fd)
+        output.abandon()
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 

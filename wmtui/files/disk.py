@@ -3,8 +3,8 @@
 Blocks of payload are shared where the file system can do that and the two offsets allow it. Elsewhere payload goes
 through a buffer. ``copy_file_range`` is not used: measured on ext4 with 512 MB in memory it took 0.35 s where the two
 offsets are alike within a page and 0.7 s where they are not, against 0.25 s through a buffer (not in memory: 2 s
-against 0.7 s). Nor is the kernel told to begin writing early: four shards of 512 MB took 3.2 s with that hint, 1.6 s
-without.
+against 0.7 s). It is written in small pieces: a large and aligned one makes the kernel look for as large a piece of
+memory, and 2 GB took 1.6 s in pieces of 128 KiB, but 2.4 s in pieces of 256 KiB and over 4 s in those of 512 KiB.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ CHUNK = 8 << 20
 BLOCK = 4096
 """Bytes of a block, as far as sharing blocks between files is concerned."""
 _BUFFER = 1 << 20
+_PIECE = 128 << 10
 _SHARED = 256 << 20
 """Bytes of blocks that are shared at once."""
 _CLONE_RANGE = 0x4020940D
@@ -58,7 +59,7 @@ class Disk:
         """Write all of the data at an offset."""
         view = memoryview(data).cast("B")
         while view:
-            done = os.pwrite(fd, view, offset)
+            done = os.pwrite(fd, view[: _PIECE - offset % _PIECE], offset)
             view = view[done:]
             offset += done
 
@@ -111,6 +112,10 @@ class Disk:
     def sync(self, fd: int) -> None:
         """Wait until the file is on the disk."""
         os.fsync(fd)
+
+    def sync_data(self, fd: int) -> None:
+        """Wait until what was written to the file so far is on the disk; its size may not be yet."""
+        getattr(os, "fdatasync", os.fsync)(fd)
 
     def sync_folder(self, folder: Path) -> None:
         """Wait until the names in a folder are on the disk; systems that cannot do it keep quiet."""
