@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -116,21 +116,28 @@ class Aligner:
     # -- alignment of two families ---------------------------------------------------------------------------------
 
     def align(
-        self, ours: list[Node], theirs: list[Node], facts: Collection[tuple[int, int]]
+        self,
+        ours: list[Node],
+        theirs: list[Node],
+        facts: Collection[tuple[int, int]],
+        wholes: Mapping[int, Node],
     ) -> tuple[list[Block], float]:
         """The best order-preserving pairs of two families' members, and their gain in tensors.
 
         Args:
             facts: pairs of units that the user has decided.
+            wholes: id of a source module -> the target module that it is known to be; they count in the gain, but are
+                not among the pairs.
         """
         decided = _fact_cells(ours, theirs, facts)
+        settled = _settled(ours, theirs, wholes) if wholes else None
         gain = sum(_FACT_GAIN * ours[a].size for a, _ in decided)
-        straight = len(ours) == len(theirs) and all(a == b for a, b in decided)
+        straight = settled is None and len(ours) == len(theirs) and all(a == b for a, b in decided)
         if straight and all(a.bag == b.bag for a, b in zip(ours, theirs, strict=True)):
             pairs = [Block(a, b, 1.0) for a, b in zip(ours, theirs, strict=True)]
             return pairs, float(sum(self.weight(0, a) for a in ours)) + gain
         if len(ours) * len(theirs) > _MOST_CELLS:
-            return self._align_by_bag(ours, theirs)
+            return self._align_by_bag([node for node in ours if id(node) not in wholes], theirs)
         weights: Floats = np.zeros((len(ours), len(theirs)))
         quality: Floats = np.zeros((len(ours), len(theirs)))
         by_bag_a, by_bag_b = _places_by_bag(ours), _places_by_bag(theirs)
@@ -147,6 +154,12 @@ class Aligner:
             own = weights[a, b]
             weights[a, :] = weights[:, b] = 0.0
             weights[a, b] = own + _FACT_GAIN * ours[a].size if own else 0.0
+        if settled is not None:
+            rows, columns, known = settled
+            own = [weights[cell] for cell in known]
+            weights[rows, :] = weights[:, columns] = 0.0
+            for cell, value in zip(known, own, strict=True):
+                weights[cell] = value
         cells = best_alignment(weights)
         if len(ours) != len(theirs) and not decided:
             early = best_alignment(weights[::-1, ::-1])
@@ -156,7 +169,11 @@ class Aligner:
                 cells = max((cells, early), key=lambda some: self._neatness(ours, theirs, some))
         else:
             steady = set(cells)
-        pairs = [Block(ours[a], theirs[b], float(quality[a, b]), steady=(a, b) in steady) for a, b in cells]
+        pairs = [
+            Block(ours[a], theirs[b], float(quality[a, b]), steady=(a, b) in steady)
+            for a, b in cells
+            if id(ours[a]) not in wholes
+        ]
         return pairs, float(sum(weights[a, b] for a, b in cells))
 
     def _align_by_bag(self, ours: list[Node], theirs: list[Node]) -> tuple[list[Block], float]:
@@ -180,6 +197,20 @@ def _fact_cells(ours: list[Node], theirs: list[Node], facts: Collection[tuple[in
     of_a, of_b = _Members(ours), _Members(theirs)
     cells = {(of_a.holding(i), of_b.holding(j)) for i, j in facts}
     return {(a, b) for a, b in cells if a >= 0 and b >= 0}
+
+
+def _settled(
+    ours: list[Node], theirs: list[Node], wholes: Mapping[int, Node]
+) -> tuple[list[int], list[int], list[tuple[int, int]]] | None:
+    """Rows and columns of members whose partners are known, and the cells of those whose partners are here."""
+    taken = {id(node): place for place, node in enumerate(theirs)}
+    partners = {id(partner) for partner in wholes.values()}
+    rows = [a for a, node in enumerate(ours) if id(node) in wholes]
+    columns = [b for b, node in enumerate(theirs) if id(node) in partners]
+    if not rows and not columns:
+        return None
+    known = [(a, taken[place]) for a in rows if (place := id(wholes[id(ours[a])])) in taken]
+    return rows, columns, known
 
 
 class _Members:

@@ -14,7 +14,7 @@ from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
 from wmtui.core.matching.names import Names
 from wmtui.core.matching.tally import Tally, chain
 from wmtui.core.matching.tree import Node, Tree
-from wmtui.core.matching.words import words
+from wmtui.core.matching.words import alike, words
 
 _MOST_ROUNDS = 40
 _LONGEST_REVERSED = 64
@@ -42,6 +42,7 @@ class Families:
         self._aligner = Aligner(source, target)
         self._facts = sorted(facts)
         self._here: list[tuple[int, int]] = []
+        self._wholes: dict[int, Node] = {}
         self._alignments = 0
 
     # -- choice of families ----------------------------------------------------------------------------------------
@@ -54,23 +55,22 @@ class Families:
         used: tuple[set[int], set[int]] = (set(), set())
         above: tuple[set[int], set[int]] = (set(), set())
         tally = Tally()
+        wholes = [] if self._here else _wholes(a, b)
+        self._wholes = {id(block.source): block.target for block in wholes}
+        kept = {id(node) for block in wholes for node in block[:2]}
+        for block in wholes:
+            found.append(block)
+            _mark(block, a, b, used, above)
         for _ in range(_MOST_ROUNDS):
-            ours = _collect(a, used[0], above[0])
-            theirs = _collect(b, used[1], above[1])
+            ours = _collect(a, used[0], above[0], kept)
+            theirs = _collect(b, used[1], above[1], kept)
             best = self._best(a, b, ours, theirs, tally) if ours and theirs else None
             if best is None:
                 break
             found += best
             for block in best:
                 tally.cast(_top(block.source, a), _top(block.target, b), float(block.source.size))
-            for side, scope in ((0, a), (1, b)):
-                for block in best:
-                    node = block.target if side else block.source
-                    used[side].add(id(node))
-                    parent = node.parent
-                    while parent is not None and parent is not scope:
-                        above[side].add(id(parent))
-                        parent = parent.parent
+                _mark(block, a, b, used, above)
         return found + self._singles(_modules(a, used[0], above[0]), _modules(b, used[1], above[1]))
 
     def _singles(self, ours: list[Node], theirs: list[Node]) -> list[Block]:
@@ -100,7 +100,7 @@ class Families:
 
     def _aligned(self, ours: list[Node], theirs: list[Node], bound: float) -> tuple[list[Block], float]:
         """The best alignment of two families: as they are counted, reversed, or with the outer numbers reversed."""
-        pairs, gain = self._aligner.align(ours, theirs, self._here)
+        pairs, gain = self._aligner.align(ours, theirs, self._here, self._wholes)
         if max(len(ours), len(theirs)) > _LONGEST_REVERSED or len(ours) < 2:
             return pairs, gain
         if self._here:
@@ -111,7 +111,7 @@ class Families:
             return pairs, gain
         turns = [(_turned(ours), theirs), (ours, _turned(theirs)), (ours, theirs[::-1])]
         for turn in turns:
-            turned, turned_gain = self._aligner.align(*turn, self._here)
+            turned, turned_gain = self._aligner.align(*turn, self._here, self._wholes)
             if turned_gain > least:
                 pairs, gain = turned, turned_gain
                 least = max(least, gain + 0.5)
@@ -184,7 +184,7 @@ def _direction_unknown(ours: list[Node], theirs: list[Node], pairs: list[Block])
     if bool(ours[0].stem) == bool(theirs[0].stem):
         return False
     first, second = _list_words(ours[0]), _list_words(theirs[0])
-    return bool(first) and bool(second) and not first & second
+    return bool(first) and bool(second) and not any(alike(one, other) for one in first for other in second)
 
 
 def _list_words(node: Node) -> set[str]:
@@ -193,6 +193,64 @@ def _list_words(node: Node) -> set[str]:
         return set(words(node.stem))
     above = node.parent.parent
     return {*words(node.parent.stem), *(words(above.stem) if above is not None else ())}
+
+
+def _mark(block: Block, a: Node, b: Node, used: tuple[set[int], set[int]], above: tuple[set[int], set[int]]) -> None:
+    """Note that a block's modules are paired, and that the modules above them hold paired ones."""
+    for side, (node, scope) in enumerate(((block.source, a), (block.target, b))):
+        used[side].add(id(node))
+        parent = node.parent
+        while parent is not None and parent is not scope:
+            above[side].add(id(parent))
+            parent = parent.parent
+
+
+def _wholes(a: Node, b: Node) -> list[Block]:
+    """Modules outside of lists that are alone, on both sides, in holding just these sizes; the outermost of each."""
+    ours, theirs = _by_bag(a), _by_bag(b)
+    found: list[Block] = []
+    stack = _outside_lists(a)
+    while stack:
+        node = stack.pop()
+        mine, others = ours.get(node.bag, []), theirs.get(node.bag, [])
+        alone = len(mine) == len(others) == 1 and node.size < a.size and others[0].size < b.size
+        if alone:
+            found.append(Block(mine[0], others[0], 1.0))
+        else:
+            stack.extend(_outside_lists(node))
+    return sorted(found, key=lambda block: block.source.lo)
+
+
+def _outside_lists(module: Node) -> list[Node]:
+    """A module's own modules of some units, but for those that count among others."""
+    return [child for child in module.children.values() if child.size >= _LEAST_SINGLE]
+
+
+def _in_list(node: Node, scope: Node) -> bool:
+    """Whether a module or one that holds it counts among others."""
+    at: Node | None = node
+    while at is not None and at is not scope:
+        if at.kin > 1:
+            return True
+        at = at.parent
+    return False
+
+
+def _by_bag(scope: Node) -> dict[int, list[Node]]:
+    """Modules of some units in a scope by what they hold; of modules that hold nothing but a module the innermost.
+
+    Of modules that hold the same two are enough, with what they are made of.
+    """
+    found: defaultdict[int, list[Node]] = defaultdict(list)
+    stack = list(scope.children.values())
+    while stack:
+        node = stack.pop()
+        size = node.hi - node.lo
+        if size >= _LEAST_SINGLE and len(found[node.bag]) < 2:
+            stack.extend(node.children.values())
+            if all(child.hi - child.lo != size for child in node.children.values()):
+                found[node.bag].append(node)
+    return dict(found)
 
 
 def _holds(outer: Node, inner: Node) -> bool:
@@ -213,17 +271,27 @@ def _modules(scope: Node, used: set[int], above: set[int]) -> list[Node]:
     return found
 
 
-def _collect(scope: Node, used: set[int], above: set[int]) -> dict[str, list[Node]]:
-    """Families in a scope by relative template: numbered subtrees of two units and more, by their indices."""
+def _collect(scope: Node, used: set[int], above: set[int], kept: set[int]) -> dict[str, list[Node]]:
+    """Families in a scope by relative template: numbered subtrees of two units and more, by their indices.
+
+    Of the ``used`` those that are ``kept`` too stand among the members that are open; none of others does.
+    """
     found: defaultdict[str, list[Node]] = defaultdict(list)
+    open_: set[str] = set()
     start = len(scope.template)
     stack = [scope]
     while stack:
         for child in stack.pop().children.values():
-            if child.hi - child.lo >= 2 and id(child) not in used:
+            if child.hi - child.lo < 2:
+                continue
+            template = child.template[start:]
+            if id(child) not in used:
                 if child.index is not None and id(child) not in above:
-                    found[child.template[start:]].append(child)
+                    found[template].append(child)
+                    open_.add(template)
                 stack.append(child)
+            elif child.index is not None and id(child) in kept:
+                found[template].append(child)
     for nodes in found.values():
         nodes.sort(key=lambda node: node.indices)
-    return dict(found)
+    return {template: nodes for template, nodes in found.items() if template in open_}
