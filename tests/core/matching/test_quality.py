@@ -32,6 +32,7 @@ HELD = (
     "google_recurrentgemma_2b__hf",
     "google_siglip_base__hf",
     "google_vit_base_npz__timm",
+    "jaywalnut310_vits_ljs__hf",
     "keras_efficientnet_b0__hf",
     "maum_univnet_c32__hf",
     "openai_consistency_imagenet64__diffusers",

@@ -10,11 +10,19 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 
+import numpy as np
+
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
-from wmtui.core.matching.names import Names
+from wmtui.core.matching.names import Names, contrast
+from wmtui.core.matching.roles import margins
+from wmtui.core.matching.support import assign
 from wmtui.core.matching.tally import Tally, chain
 from wmtui.core.matching.tree import Node, Tree
 from wmtui.core.matching.words import alike, words
+
+_MOST_TWINS = 4
+_LEAST_MARGIN = 0.4
+"""Of names: what it must cost at least that two like modules change places."""
 
 _MOST_ROUNDS = 40
 _LONGEST_REVERSED = 64
@@ -56,6 +64,8 @@ class Families:
         above: tuple[set[int], set[int]] = (set(), set())
         tally = Tally()
         wholes = [] if self._here else _wholes(a, b)
+        if not self._here:
+            wholes += self._twins(a, b, wholes)
         self._wholes = {id(block.source): block.target for block in wholes}
         kept = {id(node) for block in wholes for node in block[:2]}
         for block in wholes:
@@ -72,6 +82,24 @@ class Families:
                 tally.cast(_top(block.source, a), _top(block.target, b), float(block.source.size))
                 _mark(block, a, b, used, above)
         return found + self._singles(_modules(a, used[0], above[0]), _modules(b, used[1], above[1]))
+
+    def _twins(self, a: Node, b: Node, wholes: list[Block]) -> list[Block]:
+        """Modules outside of lists of which a few hold the same (two towers), where their names tell which is which."""
+        ours, theirs = (_free(scope, {id(block[side]) for block in wholes}) for side, scope in enumerate((a, b)))
+        found: list[Block] = []
+        for bag, members in ours.items():
+            others = theirs.get(bag, [])
+            if not 2 <= len(members) == len(others) <= _MOST_TWINS:
+                continue
+            if any(_holds(block.source, members[0]) for block in found):
+                continue
+            phrases = [self._names.of(node, a) for node in members], [self._names.of(node, b) for node in others]
+            among = contrast(*([self._names.phrases[p] for p in some] for some in phrases))
+            alike = np.array([[self._names.contrasted(p, q, among) for q in phrases[1]] for p in phrases[0]])
+            chosen = assign(alike)
+            if len(chosen) == len(members) and min(margins(alike, chosen).values()) >= _LEAST_MARGIN:
+                found += [Block(members[i], others[j], 1.0) for i, j in chosen.items()]
+        return found
 
     def _singles(self, ours: list[Node], theirs: list[Node]) -> list[Block]:
         """Modules outside of families that are alone, on both sides, in holding so many elements in like tensors."""
@@ -206,34 +234,38 @@ def _mark(block: Block, a: Node, b: Node, used: tuple[set[int], set[int]], above
 
 
 def _wholes(a: Node, b: Node) -> list[Block]:
-    """Modules outside of lists that are alone, on both sides, in holding just these sizes; the outermost of each."""
+    """Modules that are alone, on both sides, in holding just these sizes; the outermost of each."""
     ours, theirs = _by_bag(a), _by_bag(b)
     found: list[Block] = []
-    stack = _outside_lists(a)
+    stack = _inner(a)
     while stack:
         node = stack.pop()
         mine, others = ours.get(node.bag, []), theirs.get(node.bag, [])
-        alone = len(mine) == len(others) == 1 and node.size < a.size and others[0].size < b.size
-        if alone:
+        if len(mine) == len(others) == 1 and node.size < a.size and others[0].size < b.size:
             found.append(Block(mine[0], others[0], 1.0))
         else:
-            stack.extend(_outside_lists(node))
+            stack.extend(_inner(node))
     return sorted(found, key=lambda block: block.source.lo)
 
 
-def _outside_lists(module: Node) -> list[Node]:
-    """A module's own modules of some units, but for those that count among others."""
+def _free(scope: Node, used: set[int]) -> dict[int, list[Node]]:
+    """Modules of some units outside of lists by what they hold, the largest first."""
+    found: defaultdict[int, list[Node]] = defaultdict(list)
+    stack = [child for child in _inner(scope) if child.kin == 1]
+    while stack:
+        node = stack.pop()
+        if id(node) in used:
+            continue
+        inner = [child for child in _inner(node) if child.kin == 1]
+        if all(child.size != node.size for child in inner):
+            found[node.bag].append(node)
+        stack.extend(inner)
+    return dict(sorted(found.items(), key=lambda item: -item[1][0].size))
+
+
+def _inner(module: Node) -> list[Node]:
+    """A module's own modules of some units."""
     return [child for child in module.children.values() if child.size >= _LEAST_SINGLE]
-
-
-def _in_list(node: Node, scope: Node) -> bool:
-    """Whether a module or one that holds it counts among others."""
-    at: Node | None = node
-    while at is not None and at is not scope:
-        if at.kin > 1:
-            return True
-        at = at.parent
-    return False
 
 
 def _by_bag(scope: Node) -> dict[int, list[Node]]:
