@@ -146,3 +146,16 @@ def test_norms_follow_their_modules_where_the_modules_change_places():
     found = matched(source, target)
     assert found["layers.2.norm1.weight"] == "layers.2.ca_norm.weight"
     assert found["layers.2.norm2.weight"] == "layers.2.sa_norm.weight"
+
+
+def test_names_of_all_competitors_overrule_the_order_that_they_are_declared_in():
+    parts = {"self_attn.o_proj": (8, 8), "mlp.gate_proj": (32, 8), "mlp.up_proj": (32, 8), "mlp.down_proj": (8, 32)}
+    source = blocks("layers", {f"{part}.weight": shape for part, shape in parts.items()}
+                    | {"input_layernorm.weight": (8,), "post_attention_layernorm.weight": (8,)})  # fmt: skip
+    names = {"self_attn.o_proj": "attention.wo", "mlp.gate_proj": "feed_forward.w1", "mlp.up_proj": "feed_forward.w3",
+             "mlp.down_proj": "feed_forward.w2"}  # fmt: skip
+    target = blocks("layers", {f"{names[part]}.weight": shape for part, shape in parts.items()}
+                    | {"ffn_norm.weight": (8,), "attention_norm.weight": (8,)})  # fmt: skip
+    found = matched(source, target)
+    assert found["layers.2.input_layernorm.weight"] == "layers.2.attention_norm.weight"
+    assert found["layers.2.post_attention_layernorm.weight"] == "layers.2.ffn_norm.weight"

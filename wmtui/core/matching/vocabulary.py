@@ -102,6 +102,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
     ("encoder_decoder", "cross"),
     ("multihead_attn", "cross_attn"),
     ("src_attn", "cross_attn"),
+    ("input_layernorm", "pre_attention_layernorm"),
     ("feed_forward", "ffn"),
     ("FeedForward", "ffn"),
     ("LayerNorm", "layernorm"),
