@@ -40,6 +40,20 @@ def test_the_unmarked_go_to_the_unmarked_though_the_marks_have_no_word_in_common
     assert matched(dict(sorted(source.items())), dict(sorted(target.items()))) == expected
 
 
+def test_a_word_that_tells_two_modules_apart_counts_more_than_the_order_in_which_they_are_declared():
+    shapes = {"weight": (8, 8), "bias": (8,)}
+    inner = {f"{end}.{leaf}": shapes[leaf] for end in ("k", "v", "q", "out") for leaf in shapes}
+    source = blocks("layers", {f"{m}.{end}": shape for m in ("context", "self") for end, shape in inner.items()})
+    more = {**inner, "k_extra.weight": (8, 8)}
+    target = blocks("blocks", {f"{m}.{e}": shape for m in ("self_attn", "encoder_attn") for e, shape in more.items()})
+    for key, found in matched(source, target).items():
+        assert ("self" in key) == ("self" in found)
+    post = {f"predictor.{m}.{i}.weight": (8, 1, 3) for m in ("post_convs", "convs") for i in range(3)}
+    dds = {f"duration.{m}.{i}.weight": (8, 1, 3) for m in ("conv_dds", "post_conv_dds") for i in range(3)}
+    assert all(("post" in key) == ("post" in found) for key, found in matched(post, dds).items())
+    assert len(matched(post, dds)) == 6
+
+
 def test_classes_at_the_beginning_or_end_of_a_leaf_make_units():
     short = blocks("layers", {"self.Wq": (8, 8), "self.bq": (8,), "ffn.W1": (32, 8), "ffn.b1": (32,)})
     long = {

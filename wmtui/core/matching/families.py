@@ -95,7 +95,7 @@ class Families:
                 continue
             phrases = [self._names.of(node, a) for node in members], [self._names.of(node, b) for node in others]
             among = contrast(*([self._names.phrases[p] for p in some] for some in phrases))
-            alike = np.array([[self._names.contrasted(p, q, among) for q in phrases[1]] for p in phrases[0]])
+            alike = np.array([[self._names.contrasted(p, q, among)[0] for q in phrases[1]] for p in phrases[0]])
             chosen = assign(alike)
             if len(chosen) == len(members) and min(margins(alike, chosen).values()) >= _LEAST_MARGIN:
                 found += [Block(members[i], others[j], 1.0) for i, j in chosen.items()]

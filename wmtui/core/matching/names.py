@@ -22,6 +22,11 @@ _MOST_WORDS = 16
 _STRANGE = 0.3
 _BOND = 0.5
 _ONE_SIDED = 0.3
+_APART = 0.4
+"""Of a likeness where a telling word sets two apart."""
+
+_AS_MANY = 0.7
+
 _PLAIN = frozenset({"norm", "layer", "fc", "conv", "proj"})
 
 
@@ -61,9 +66,15 @@ class Names:
             found = self._known[a, b] = self._overlap(self.phrases[a], self.phrases[b], None)
         return found
 
-    def contrasted(self, a: int, b: int, among: Contrast) -> float:
-        """The same as competitors see it: words weighed by how few of them have each."""
-        return self._overlap(self.phrases[a], self.phrases[b], among)
+    def contrasted(self, a: int, b: int, among: Contrast) -> tuple[float, bool]:
+        """The same as competitors see it, and whether a telling word sets the two apart: one of them alone has it."""
+        ours, theirs = self.phrases[a], self.phrases[b]
+        apart = any(
+            word in among.telling and all(alike(word, other) < _STRANGE for other, _ in there)
+            for here, there in ((ours, theirs), (theirs, ours))
+            for word, _ in here
+        )
+        return self._overlap(ours, theirs, among) * (_APART if apart else 1.0), apart
 
     def _overlap(self, ours: Phrase, theirs: Phrase, among: Contrast | None) -> float:
         total = hit = 0.0
@@ -91,22 +102,27 @@ class Contrast(NamedTuple):
         weights: word -> weight, 0.02 to 1: what all have says nothing, what few have says much.
         strangers: words that tell competitors apart, but have no counterpart on the other side. Where both sides have
             such, they probably mean the same (``k_img``, ``add_k``); where one side has, its others are the unnamed.
+        telling: words that about as many competitors have on either side, though not all (``self`` where the others
+            are ``cross`` and ``context``): who has it belongs to who has it.
     """
 
     weights: dict[str, float]
     strangers: frozenset[str]
+    telling: frozenset[str]
 
 
 def contrast(ours: Sequence[Phrase], theirs: Sequence[Phrase]) -> Contrast:
     """Weights of words among competitors, and their strangers."""
     share: dict[str, float] = {}
     sides: list[set[str]] = []
+    tally: dict[str, list[int]] = {}
     for phrases in (ours, theirs):
         counts: Counter[str] = Counter()
         for phrase in phrases:
             counts.update({word for word, _ in phrase})
         sides.append(set(counts))
         for word, count in counts.items():
+            tally.setdefault(word, []).append(count)
             part = count / len(phrases) if len(phrases) > 1 else 0.0
             share[word] = max(share.get(word, 0.0), part)
     weights = {word: max(0.02, 1.0 - part) * (0.6 if word[0] == "#" else 1.0) for word, part in share.items()}
@@ -121,7 +137,15 @@ def contrast(ours: Sequence[Phrase], theirs: Sequence[Phrase]) -> Contrast:
     if not (strange[0] and strange[1]):
         for word in strange[0] | strange[1]:
             weights[word] *= _ONE_SIDED
-    return Contrast(weights, frozenset(strange[0] | strange[1]))
+    telling = {
+        word
+        for word in sides[0] & sides[1]
+        if word[0] != "#"
+        and word not in _PLAIN
+        and all(number < len(phrases) for number, phrases in zip(tally[word], (ours, theirs), strict=True))
+        and min(tally[word]) >= _AS_MANY * max(tally[word])
+    }
+    return Contrast(weights, frozenset(strange[0] | strange[1]), frozenset(telling))
 
 
 def _phrase(node: Node, root: Node) -> Phrase:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wmtui.core.matching.bundles import settle
 from wmtui.core.matching.names import contrast
@@ -17,10 +18,15 @@ from wmtui.core.matching.tree import Node
 from wmtui.core.matching.votes import apply_facts, vote
 from wmtui.core.proposal import Transform
 
+Bools = NDArray[np.bool_]
+
 _ELSEWHERE, _ONE_ELSEWHERE, _ROLE_TAKEN = 0.55, 0.7, 0.75
 _CONTRAST_CELLS = 4000
 _WITNESS_CELLS = 2500
 _OTHER_LIST = 0.2
+_SET_APART = 0.2
+"""Of the evidence of order where a word sets two apart: modules move more often than they lose a telling word."""
+
 _SORTED_LIKELY = 0.4
 """In a sorted listing nameless pairs weigh this much against a pair of equal names (1.5) when orders are compared."""
 
@@ -53,15 +59,18 @@ def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], round
     groups = _competitors(state, rows, columns, by_numel)
     possible = support.fit > 0
     support.contrasted[:] = support.raw_name
+    apart = np.zeros(size, bool)
     if on.contrast:
         for group_a, group_b in groups:
-            _contrast(state, scope, support, group_a, group_b)
+            _contrast(state, scope, support, apart, group_a, group_b)
     row_best = np.maximum(support.raw_name.max(1, keepdims=True, initial=0.0), 0.15)
     column_best = np.maximum(support.raw_name.max(0, keepdims=True, initial=0.0), 0.15)
     relative = (support.raw_name / row_best) * (support.raw_name / column_best)
     support.name[:] = np.where(possible, 0.30 * support.raw_name + 0.25 * relative + 0.45 * support.contrasted, 0.0)
     if on.order:
         _weigh_order(state, scope, support, groups)
+        support.order[apart] *= _SET_APART
+        support.kin[apart] *= _SET_APART
     exact = EXACT + 0.15 * support.exact.sum() / max(1, min(size))
     base = (
         BASE
@@ -177,8 +186,10 @@ def _exactness(state: State, x: int, y: int) -> float:
     return 1.0
 
 
-def _contrast(state: State, scope: Scope, support: Support, group_a: list[int], group_b: list[int]) -> None:
-    """Names again, each word weighed by how few of the competitors have it."""
+def _contrast(
+    state: State, scope: Scope, support: Support, apart: Bools, group_a: list[int], group_b: list[int]
+) -> None:
+    """Names again, each word weighed by how few of the competitors have it, and whether one sets two apart."""
     if len(group_a) + len(group_b) < 3 or len(group_a) * len(group_b) > _CONTRAST_CELLS or not state.switches.names:
         return
     names = state.names
@@ -188,7 +199,7 @@ def _contrast(state: State, scope: Scope, support: Support, group_a: list[int], 
     for i, phrase in zip(group_a, ours, strict=True):
         for j, phrase_b in zip(group_b, theirs, strict=True):
             if support.fit[i, j] > 0:
-                support.contrasted[i, j] = names.contrasted(phrase, phrase_b, among)
+                support.contrasted[i, j], apart[i, j] = names.contrasted(phrase, phrase_b, among)
 
 
 def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[tuple[list[int], list[int]]]) -> None:
