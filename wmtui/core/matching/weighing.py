@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from wmtui.core.matching.bundles import settle
 from wmtui.core.matching.names import contrast
 from wmtui.core.matching.order import closeness, concordance, global_closeness
-from wmtui.core.matching.roles import margins
 from wmtui.core.matching.state import State
-from wmtui.core.matching.support import BASE, EXACT, KIN, NAME, ORDER, ROLE, Floats, Scope, Support, assign
+from wmtui.core.matching.support import BASE, EXACT, KIN, NAME, ORDER, ROLE, Scope, Support
 from wmtui.core.matching.tree import Node
 from wmtui.core.matching.votes import apply_facts, vote
 from wmtui.core.proposal import Transform
@@ -32,10 +31,6 @@ _SORTED_LIKELY = 0.4
 
 _BACKWARDS = 0.3
 """Of sure pairs in the same order: where they are fewer, one side declares its modules backwards."""
-
-_DECISIVE = 0.5
-_OVERRULED = 0.35
-"""What is left of the evidence of order where all names of the competitors speak against it."""
 
 _LEAST_KIN_TRUST = 0.3
 """Where a listing is sorted, its usual order rests on numbers and words, not on the listing."""
@@ -227,20 +222,8 @@ def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[
             continue
         cells = np.ix_(sorted(group_a, key=places_a.__getitem__), sorted(group_b, key=places_b.__getitem__))
         support.kin[cells] = closeness(likely[cells]) * (support.fit[cells] > 0)
-        if _overruled(support.contrasted[cells] * (support.fit[cells] > 0), support.kin[cells]):
-            support.order[cells] *= _OVERRULED
-            support.kin[cells] *= _OVERRULED
     support.trust = state.order_trust * min(1.0, max(0.0, (rate - 0.5) * 2) / 0.7)
     support.kin_trust = max(support.trust, _LEAST_KIN_TRUST if state.order_trust < 1 else 0.0)
-
-
-def _overruled(names: Floats, kin: Floats) -> bool:
-    """Whether names say of all competitors which is which, and otherwise than their order (shape (m, n) both)."""
-    least = min(names.shape)
-    if least < 2 or names.size > _CONTRAST_CELLS:
-        return False
-    chosen = assign(names)
-    return len(chosen) == least and chosen != assign(kin) and min(margins(names, chosen).values()) >= _DECISIVE
 
 
 def _witnesses(
