@@ -24,6 +24,9 @@ _SEVERAL = 9
 _SMALL = 4
 """Blocks of so few tensors are alike only where they share the largest (a norm alone says nothing)."""
 
+_NEAR = 0.01
+"""Of the gain of a pair, at most: what it costs to stand elsewhere in the listing."""
+
 _MOST_CELLS = 3_000_000
 _FACT_GAIN = 10.0
 _RANK, _RANK_SORTED = 0.5, 0.2
@@ -113,6 +116,15 @@ class Aligner:
         weight = _RANK_SORTED if self._source.sorted or self._target.sorted else _RANK
         return sum(a and b for a, b in steps) + weight * sum(ranks_a[a] == ranks_b[b] for a, b in cells)
 
+    def _nearest(self, ours: list[Node], theirs: list[Node], weights: Floats) -> list[list[tuple[int, int]]]:
+        """The alignment of that gain whose pairs stand at like places of their listings; none where one is sorted."""
+        if self._source.sorted or self._target.sorted:
+            return []
+        places_a = np.array([node.lo for node in ours]) / len(self._source.nodes)
+        places_b = np.array([node.lo for node in theirs]) / len(self._target.nodes)
+        cells = best_alignment(weights * (1 - _NEAR * np.abs(np.subtract.outer(places_a, places_b))))
+        return [cells]
+
     # -- alignment of two families ---------------------------------------------------------------------------------
 
     def align(
@@ -164,9 +176,10 @@ class Aligner:
         if len(ours) != len(theirs) and not decided:
             early = best_alignment(weights[::-1, ::-1])
             early = [(len(ours) - 1 - a, len(theirs) - 1 - b) for a, b in reversed(early)]
-            steady = set(cells).intersection(early)
+            ways = [cells, early, *self._nearest(ours, theirs, weights)]
+            steady = set.intersection(*map(set, ways))
             if early != cells:
-                cells = max((cells, early), key=lambda some: self._neatness(ours, theirs, some))
+                cells = max(ways, key=lambda some: self._neatness(ours, theirs, some))
         else:
             steady = set(cells)
         pairs = [
