@@ -29,3 +29,21 @@ def test_modules_that_alone_hold_their_sizes_are_paired_before_lists():
     order = ("decoder", "encoder", "bottleneck")
     norms_first = sorted(expected, key=lambda key: (order.index(expected[key].split(".")[0]), "n" not in key))
     assert matched(source, {expected[key]: source[key] for key in norms_first}) == expected
+
+
+def test_a_block_that_is_half_of_another_is_left_to_its_tensors():
+    conv = {"Conv/weight": (3, 3, 8, 8), "Conv/mod_weight": (8, 8), "Conv/mod_bias": (8,)}
+    image = {"ToRGB/weight": (1, 1, 8, 3), "ToRGB/mod_weight": (8, 8), "ToRGB/mod_bias": (8,), "ToRGB/bias": (3,)}
+    source = {f"G/4x4/{part}": shape for part, shape in (conv | image).items()}
+    upper = {part.replace("Conv", f"Conv{k}"): shape for k in (0, 1) for part, shape in conv.items()} | image
+    source |= {f"G/{size}x{size}/{part}": shape for size in (8, 16, 32, 64) for part, shape in upper.items()}
+    names = {"weight": "conv.weight", "mod_weight": "conv.mod.weight", "mod_bias": "conv.mod.bias", "bias": "bias"}
+    turned = {(3, 3, 8, 8): (1, 8, 8, 3, 3), (1, 1, 8, 3): (1, 3, 8, 1, 1), (3,): (1, 3, 1, 1)}
+    places = {"G/4x4/Conv": "conv1", "G/4x4/ToRGB": "to_rgb1"}
+    for k, size in enumerate((8, 16, 32, 64)):
+        places |= {f"G/{size}x{size}/Conv{i}": f"convs.{2 * k + i}" for i in (0, 1)}
+        places[f"G/{size}x{size}/ToRGB"] = f"to_rgbs.{k}"
+    expected = {key: f"{places[key.rpartition('/')[0]]}.{names[key.rpartition('/')[2]]}" for key in source}
+    order = ("conv1", "to_rgb1", "convs", "to_rgbs")
+    ordered = sorted(source, key=lambda key: order.index(expected[key].split(".")[0]))
+    assert matched(source, {expected[key]: turned.get(source[key], source[key]) for key in ordered}) == expected

@@ -24,6 +24,9 @@ _MOST_TWINS = 4
 _LEAST_MARGIN = 0.4
 """Of names: what it must cost at least that two like modules change places."""
 
+_STRAY = 0.75
+"""Likeness below which some blocks of many are left to their tensors."""
+
 _MOST_ROUNDS = 40
 _LONGEST_REVERSED = 64
 _NAME_SHARE = 0.06
@@ -165,7 +168,7 @@ class Families:
                 break
             nodes_a, nodes_b = ours[key_a], theirs[key_b]
             pairs, gain = self._aligned(nodes_a, nodes_b, bound)
-            if not pairs:
+            if not pairs or _stray(pairs):
                 continue
             name = self._names.similarity(self._names.of(nodes_a[0], a), self._names.of(nodes_b[0], b))
             score = gain * (1 - _NAME_SHARE + _NAME_SHARE * name) * (1 + 0.004 * depth)
@@ -177,6 +180,12 @@ class Families:
         if not self._here and _direction_unknown(chosen[0], chosen[1], best[1]):
             return [block._replace(doubtful=True) for block in best[1]]
         return best[1]
+
+
+def _stray(pairs: Sequence[Block]) -> bool:
+    """Whether blocks that are not much alike are a few of many on both sides: their tensors find better ones alone."""
+    members = min(max(block.source.kin for block in pairs), max(block.target.kin for block in pairs))
+    return 2 * len(pairs) <= members and max(block.likeness for block in pairs) < _STRAY
 
 
 def _turned(nodes: list[Node]) -> list[Node]:
