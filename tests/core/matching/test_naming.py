@@ -173,3 +173,64 @@ def test_names_of_all_competitors_overrule_the_order_that_they_are_declared_in()
     found = matched(source, target)
     assert found["layers.2.input_layernorm.weight"] == "layers.2.attention_norm.weight"
     assert found["layers.2.post_attention_layernorm.weight"] == "layers.2.ffn_norm.weight"
+
+
+def test_a_weight_beside_the_weight_is_a_tensor_of_its_own():
+    source = blocks("layers", {"linear_qkv.layer_norm_weight": (8,), "linear_qkv.weight": (24, 8),
+                               "linear_fc1.layer_norm_weight": (8,), "linear_fc1.weight": (32, 8)})  # fmt: skip
+    target = blocks("layers", {"attn.qkv.weight": (24, 8), "mlp.fc1.weight": (32, 8),
+                               "input_layernorm.weight": (8,), "post_attention_layernorm.weight": (8,)})  # fmt: skip
+    found = matched(source, target)
+    assert found["layers.1.linear_qkv.layer_norm_weight"] == "layers.1.input_layernorm.weight"
+    assert found["layers.1.linear_fc1.layer_norm_weight"] == "layers.1.post_attention_layernorm.weight"
+
+
+def test_the_shift_of_a_norm_without_scales_is_its_bias():
+    source = blocks("Branch", {"Conv/weights": (3, 3, 4, 8), "BatchNorm/beta": (8,), "BatchNorm/moving_mean": (8,)})
+    source = {key.replace(".", "/"): shape for key, shape in source.items()}
+    target = blocks(
+        "branch", {"conv.weight": (8, 4, 3, 3), "bn.weight": (8,), "bn.bias": (8,), "bn.running_mean": (8,)}
+    )
+    found = matched(source, target)
+    assert found["Branch/1/BatchNorm/beta"] == "branch.1.bn.bias"
+    assert found["Branch/1/BatchNorm/moving_mean"] == "branch.1.bn.running_mean"
+
+
+def test_windows_in_names_are_no_numbers_and_windows_of_kernels_tell_which_is_which():
+    windows = {"0a_1x1": (1, 1), "0b_1x7": (1, 7), "0c_7x1": (7, 1), "0d_3x3": (3, 3), "0e_3x3": (3, 3)}
+    source: dict[str, tuple[int, ...]] = {}
+    target: dict[str, tuple[int, ...]] = {}
+    for k, (name, window) in enumerate(windows.items()):
+        source |= {f"Branch_1/Conv2d_{name}/biases": (8,), f"Branch_1/Conv2d_{name}/weights": (*window, 8, 8)}
+        target |= {f"branch1.{k}.conv.bias": (8,), f"branch1.{k}.conv.weight": (8, 8, *window)}
+    assert matched(source, target) == by_place(source, target)
+
+
+def test_resolutions_count_stages():
+    shapes = {"weight": (3, 3, 8, 8), "mod_weight": (8, 8), "mod_bias": (8,)}
+    places = [f"G/{size}x{size}/Conv{k}" for size in (4, 8, 16, 32) for k in (0, 1)]
+    source = {f"{place}/{leaf}": shape for place in places for leaf, shape in shapes.items()}
+    renamed = {"conv.weight": (1, 8, 8, 3, 3), "modulation.weight": (8, 8), "modulation.bias": (8,)}
+    target = {f"convs.{k}.{leaf}": shape for k in range(8) for leaf, shape in renamed.items()}
+    expected = by_place(source, target)
+    assert matched(dict(sorted(source.items())), target) == expected
+
+
+def test_lists_of_biases_find_the_modules_of_their_weights():
+    source = {f"cross_w.{k}": (12, 12) for k in range(3)} | {f"cross_b.{k}": (12,) for k in range(3)}
+    target = {
+        f"crossnet.{k}.{leaf}": shape for k in range(3) for leaf, shape in (("weight", (12, 12)), ("bias", (12,)))
+    }
+    found = matched(source, target)
+    assert {found[f"cross_b.{k}"] for k in range(3)} == {f"crossnet.{k}.bias" for k in range(3)}
+    assert found["cross_b.1"] == "crossnet.1.bias"
+
+
+def test_averages_of_tensors_stay_out():
+    plain = {"block_1/conv/weights": (3, 3, 8, 8), "block_2/conv/weights": (3, 3, 8, 8), "head/weights": (8, 5)}
+    source = dict(sorted((plain | {f"{key}/Average": shape for key, shape in plain.items()}).items()))
+    target = {f"layer.{k}.weight": (8, 8, 3, 3) for k in range(4)} | {
+        "classifier.weight": (5, 8),
+        "copy.weight": (5, 8),
+    }
+    assert not any("Average" in key for key in matched(source, target))

@@ -182,7 +182,8 @@ class Engine:
         matched = ((i, j) for i, j, _ in solution.pairs)
         for found in rescue(self.state, matched, open_a, open_b, self._options.shape_tolerance):
             source, target = specs_a[found.source].key, specs_b[found.target].key
-            pairs[source] = Pair(source, target, found.confidence)
+            same = specs_a[found.source].shape == specs_b[found.target].shape or self._options.shape_tolerance
+            pairs[source] = Pair(source, target, found.confidence, Transform.NONE if same else Transform.RESHAPE)
 
     def _stand_by_facts(self, pairs: dict[str, Pair], ambiguous: dict[str, tuple[str, ...]]) -> None:
         """Set the user's pairs, take out what contradicts them or was refused, trust what they confirm elsewhere."""

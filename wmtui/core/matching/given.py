@@ -49,8 +49,11 @@ def sort_out(source: Listing, target: Listing, facts: Facts) -> Given:
     pairs = {s: t for s, t in facts.pairs.items() if s in source and t in target}
     refused = frozenset(p for p in facts.refused if p[0] in source and p[1] in target and pairs.get(p[0]) != p[1])
     odd = frozenset(s for s, t in pairs.items() if source[s].numel != target[t].numel)
-    out_source = odd | (facts.ignored_sources - pairs.keys())
-    out_target = {pairs[s] for s in odd} | (facts.ignored_targets - set(pairs.values()))
+    copies = _copies(source), _copies(target)
+    if copies[0] and copies[1]:
+        copies = set(), set()
+    out_source = odd | ((facts.ignored_sources | copies[0]) - pairs.keys())
+    out_target = {pairs[s] for s in odd} | ((facts.ignored_targets | copies[1]) - set(pairs.values()))
     return Given(
         [spec for spec in source if spec.key not in out_source],
         [spec for spec in target if spec.key not in out_target],
@@ -58,6 +61,17 @@ def sort_out(source: Listing, target: Listing, facts: Facts) -> Given:
         refused,
         odd,
     )
+
+
+def _copies(side: Listing) -> set[str]:
+    """Keys that go on where another tensor's of the same shape ends: averages and slots of an optimizer."""
+    found = set()
+    for spec in side:
+        for separator in "./":
+            above = spec.key.rpartition(separator)[0]
+            if above in side and side[above].shape == spec.shape:
+                found.add(spec.key)
+    return found
 
 
 def violated(given: Given, proposed: Mapping[str, str], known: Constraints) -> Constraints:

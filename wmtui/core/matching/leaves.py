@@ -42,6 +42,7 @@ COMPOUND_LEAVES = (
     "weight_v",
 )
 _STATISTICS = {"mean": "running_mean", "var": "running_var"}
+_AVERAGES = frozenset({"moving_mean", "running_mean"})
 
 MAGNITUDE = "weight_g"
 """With weight norm, the lengths of the rows of ``weight_v``; together they make the weight."""
@@ -50,9 +51,9 @@ MAIN_LEAVES: tuple[str, ...] = ("weight", "bias", "running_mean")
 """A unit's shape and size are those of the first of these that it has."""
 
 TELLING = frozenset(
-    {"gamma", "beta", "scale", "offset", "weight", "kernel", "bias", "weight_g", "weight_v", *_STATISTICS}
+    {"gamma", "beta", "scale", "offset", "weight", "kernel", "bias", "weight_g", "weight_v", *_STATISTICS, *_AVERAGES}
 )
-"""Names whose presence tells the class of others beside them."""
+"""Names whose presence tells the class of others beside them; so do those that end in ``_weight``."""
 
 
 def leaf_class(leaf: str, beside: set[str], has_children: bool) -> str | None:
@@ -61,13 +62,14 @@ def leaf_class(leaf: str, beside: set[str], has_children: bool) -> str | None:
     if standard is not None:
         return standard
     paired = _PAIRED.get(leaf)
-    if paired is not None and paired[0] in beside:
+    if paired is not None and (paired[0] in beside or beside & _AVERAGES):
         return paired[1]
     if leaf == "scale" and "bias" in beside and not {"weight", "kernel"} & beside:
         return "weight"
     if leaf in _STATISTICS and ({"mean", "var"} <= beside):
         return _STATISTICS[leaf]
-    if ("weight" in beside or "kernel" in beside) and not has_children:
+    of_its_own = leaf.endswith("_weight") or f"{leaf.removesuffix('_bias')}_weight" in beside
+    if ("weight" in beside or "kernel" in beside) and not has_children and not of_its_own:
         return f"x:{leaf}"
     return None
 

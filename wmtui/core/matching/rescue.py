@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from wmtui.core.matching.shapes import squeezed
 from wmtui.core.matching.state import State
 from wmtui.core.matching.tree import Node
 
@@ -49,25 +50,28 @@ def rescue(
     theirs: defaultdict[object, list[_Leaf]] = defaultdict(list)
     beside: defaultdict[tuple[str, int], list[_Leaf]] = defaultdict(list)
     for leaf in _open_leaves(state, 1, open_target):
-        theirs[_class_key(state, 1, leaf, tolerance)].append(leaf)
+        for key in _class_keys(state, 1, leaf, tolerance):
+            theirs[key].append(leaf)
         beside[leaf.leaf, id(state.target.nodes[leaf.unit].parent)].append(leaf)
-    keys = [_class_key(state, 0, leaf, tolerance) for leaf in ours]
-    tasks = [(leaf, key, theirs[key]) for leaf, key in zip(ours, keys, strict=True) if key in theirs]
+    keys = [_class_keys(state, 0, leaf, tolerance) for leaf in ours]
+    tasks = [(leaf, key, theirs[key]) for leaf, some in zip(ours, keys, strict=True) for key in some if key in theirs]
     if not tasks:
         return []
     votes = _votes(state, pairs, [leaf for leaf, _, _ in tasks])
     scored: list[tuple[float, _Leaf, _Leaf]] = []
+    seen: set[tuple[int, int]] = set()
     for leaf, key, rivals in tasks:
         node = state.source.nodes[leaf.unit]
         if len(rivals) > _CROWD:
             likely = votes.get(id(node.parent), Counter()).most_common(_HEIGHT)
             crowd = [rival for parent, _ in likely for rival in beside.get((leaf.leaf, parent), ())[:_CROWD_KEPT]]
-            rivals = [rival for rival in crowd if _class_key(state, 1, rival, tolerance) == key]
+            rivals = [rival for rival in crowd if key in _class_keys(state, 1, rival, tolerance)]
         phrase = state.names.of(node, state.source.root)
         path = state.path(0, leaf.unit, state.source.root)
         for rival in rivals:
-            if not _near(state, leaf, rival, tolerance):
+            if (leaf.row, rival.row) in seen or not _near(state, leaf, rival, tolerance):
                 continue
+            seen.add((leaf.row, rival.row))
             other = state.target.nodes[rival.unit]
             same = path == state.path(1, rival.unit, state.target.root)
             name = 1.0 if same else state.names.similarity(phrase, state.names.of(other, state.target.root))
@@ -83,16 +87,22 @@ def _open_leaves(state: State, side: int, rows: set[int]) -> list[_Leaf]:
     ]
 
 
-def _class_key(state: State, side: int, leaf: _Leaf, tolerance: float) -> object:
+def _class_keys(state: State, side: int, leaf: _Leaf, tolerance: float) -> list[object]:
+    """What leaves that can be a pair have in common; a vector without a class of its own can be a bias, too."""
     spec = (state.source, state.target)[side].specs[leaf.row]
-    kind = leaf.leaf if leaf.leaf in _CLASSES else "x"
-    return (kind, len(spec.shape) if tolerance else spec.shape, "float" in spec.dtype)
+    shape = squeezed(spec.shape) if state.shapes.allow_transforms and not tolerance else spec.shape
+    kinds = [leaf.leaf if leaf.leaf in _CLASSES else "x"]
+    if kinds == ["weight"] and len(shape) == 1 and state.is_bare(side, leaf.unit):
+        kinds.append("bias")
+    return [(kind, len(shape) if tolerance else shape, "float" in spec.dtype) for kind in kinds]
 
 
 def _near(state: State, leaf: _Leaf, rival: _Leaf, tolerance: float) -> bool:
     a, b = state.source.specs[leaf.row], state.target.specs[rival.row]
     if state.refused and (leaf.unit, rival.unit) in state.refused:
         return False
+    if a.shape == b.shape or not tolerance:
+        return True
     return all(abs(x - y) <= tolerance * max(x, y) for x, y in zip(a.shape, b.shape, strict=True))
 
 

@@ -14,6 +14,10 @@ _WEIGHT_NORM = {
     ".parametrizations.weight.original1": "weight_v",
 }
 _INDEX = re.compile(r"^(.*?)([0-9]+)$", re.DOTALL)
+_SQUARE = re.compile(r"()([0-9]+)x\2")
+"""A resolution (``64x64``) that counts the stages of a network."""
+
+_WINDOW = re.compile(r"[0-9]x[0-9]+$")
 _INNER_INDEX = re.compile(r"(?<=[0-9])_(?=.)")
 _INNER_LETTER = re.compile(r"([A-Za-z]+)([0-9]+)([a-z])_(?=.)")
 _LETTERED_PART = re.compile(r"(?:^|[./])([A-Za-z]+)([0-9]+)([a-z])_(?=.)")
@@ -92,7 +96,7 @@ class Segments:
         """A segment without its trailing number, and that number."""
         parts = self._tokens.get(token)
         if parts is None:
-            match = _INDEX.match(token)
+            match = _SQUARE.fullmatch(token) or (None if _WINDOW.search(token) else _INDEX.match(token))
             parts = (match.group(1), int(match.group(2)[-15:])) if match else (token, None)
             self._tokens[token] = parts
         return parts

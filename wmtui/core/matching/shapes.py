@@ -136,9 +136,12 @@ class Shapes:
         if short_a == short_b:
             return 0.95, Transform.RESHAPE
         if len(a) == len(b) and sorted(a) == sorted(b):
-            return 0.6, Transform.TRANSPOSE
+            return (0.9 if _kernels_last(a, b) else 0.6), Transform.TRANSPOSE
+        if len(a) != len(b) and len(short_a) == len(short_b) > 2 and _kernels_last(short_a, short_b):
+            return 0.85, Transform.TRANSPOSE
         if len(short_a) == len(short_b) == 2 and short_a == short_b[::-1]:
-            return 0.5, Transform.TRANSPOSE
+            first = any(len(one) > 2 and one[-2:] == short for one, short in ((a, short_a), (b, short_b)))
+            return (0.9 if first else 0.5), Transform.TRANSPOSE
         if len(short_a) != len(short_b):
             return (0.75 if short_a and short_b and short_a[0] == short_b[0] else 0.5), Transform.RESHAPE
         return 0.0, Transform.NONE
@@ -165,7 +168,11 @@ class Shapes:
         if is_float(spec_a.dtype) != is_float(spec_b.dtype):
             return NO_FIT
         if main_a != main_b:
-            factor *= 0.15
+            shared = main_a if main_a in theirs else main_b if main_b in ours else None
+            if shared is None or source.specs[ours[shared]].shape != target.specs[theirs[shared]].shape:
+                factor *= 0.15
+            else:
+                main_a = main_b = shared
         normed = main_a == main_b == "weight" and (MAGNITUDE in ours) != (MAGNITUDE in theirs)
         pairs = [] if normed else [(main_a, main_b)]
         open_a = [leaf for leaf in ours if leaf != main_a and not (normed and leaf == MAGNITUDE)]
@@ -200,6 +207,13 @@ class Shapes:
 def _flattened(a: Shape, b: Shape) -> bool:
     """Whether one shape is the other with all its dimensions made one (heads of a bias)."""
     return 1 in (len(a), len(b)) and prod(a) == prod(b)
+
+
+def _kernels_last(a: Shape, b: Shape) -> bool:
+    """Whether one shape is (window, in, out) of a convolution and the other (out, in, window) or (in, out, window)."""
+    return any(
+        last == (out, into, *window) or last == (into, out, *window) for (*window, into, out), last in ((a, b), (b, a))
+    )
 
 
 def _is_square(shape: Shape) -> bool:

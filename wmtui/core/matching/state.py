@@ -93,6 +93,12 @@ class State:
             found = self._paths[key] = ".".join(reversed(parts))
         return found
 
+    def is_bare(self, side: int, unit: int) -> bool:
+        """Whether a unit is a parameter without a class of its own, like ``scale`` or ``biases.0``."""
+        tree = (self.source, self.target)[side]
+        leaves = tree.leaves[unit]
+        return len(leaves) == 1 and tree.specs[leaves[tree.main[unit]]].key.endswith(tree.nodes[unit].token)
+
     def indices_of(self, parent: Node, stem: str) -> frozenset[int]:
         """The numbers of a module's children of one stem."""
         key = (id(parent), stem)

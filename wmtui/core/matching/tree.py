@@ -19,7 +19,7 @@ from wmtui.core.matching.leaves import (
 from wmtui.core.matching.segments import Segments
 from wmtui.core.matching.sequence import canonical_position, keys_sorted, looks_sorted
 
-_LETTERED = re.compile(r"^(.*?[^0-9])([0-9]{1,3})([a-z])$", re.DOTALL)
+_LETTERED = re.compile(r"^(.*?[^0-9])([0-9]{1,3})([a-z])(?:_[0-9]+x[0-9]+)?$", re.DOTALL)
 _MASK = (1 << 61) - 1
 
 
@@ -122,7 +122,7 @@ class Tree:
         paths, separator, named = self._segments.paths, self._segments.separator, self._segments.named
         beside: defaultdict[str, set[str]] = defaultdict(set)
         for parent, leaf in paths:
-            if leaf in TELLING:
+            if leaf in TELLING or leaf.endswith("_weight"):
                 beside[parent].add(leaf)
         modules = {parent for parent, _ in paths}
         nodes: dict[str, Node] = {"": self.root}
@@ -295,7 +295,7 @@ def _count_from_none(node: Node) -> None:
 
 
 def _count_letters(node: Node) -> None:
-    """Take a number with a letter (``5b``, ``5c``) for an index, where siblings differ in the letter alone."""
+    """Take a number with a letter (``5b``, ``5c_1x1``) for an index, where siblings differ in the letter alone."""
     lettered: defaultdict[str, list[tuple[int, str, Node]]] = defaultdict(list)
     for child in node.children.values():
         if child.index is None and (match := _LETTERED.match(child.token)):
