@@ -234,3 +234,18 @@ def test_averages_of_tensors_stay_out():
         "copy.weight": (5, 8),
     }
     assert not any("Average" in key for key in matched(source, target))
+
+
+def test_where_one_side_is_sorted_both_can_be_read_in_the_usual_order():
+    parts = {"self_attn.out_proj": (8, 8), "linear1": (32, 8), "linear2": (8, 32), "norm1": (8,), "norm2": (8,)}
+    source = blocks("layers", {f"{part}.{leaf}": shape if leaf == "weight" else shape[:1]
+                               for part, shape in parts.items() for leaf in ("weight", "bias")})  # fmt: skip
+    names = {"self_attn.out_proj": "attn_out", "linear1": "ffn_up", "linear2": "ffn_down", "norm1": "attn_pre_norm",
+             "norm2": "ffn_pre_norm"}  # fmt: skip
+    expected = {
+        key: f"h.{key.split('.')[1]}.{names[key[9:].rpartition('.')[0]]}.{key.rpartition('.')[2]}" for key in source
+    }
+    order = ["ffn_up", "ffn_down", "ffn_pre_norm", "attn_out", "attn_pre_norm"]
+    declared = sorted(source, key=lambda key: (expected[key][:3], order.index(expected[key].split(".")[2])))
+    target = {expected[key]: source[key] for key in declared}
+    assert matched(dict(sorted(source.items())), target) == expected

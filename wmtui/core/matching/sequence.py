@@ -65,6 +65,8 @@ def stage(name: str) -> float:
         return 58.0
     if found[0] == "down" and "proj" not in found:
         return 15.5
+    if "out" in found and {"self", "attn", "cross"} & set(found):
+        return STAGES["cross" if "cross" in found else "rel"] + 0.5
     if "out" in found or "head" in found:
         return max(STAGES.get(word, 0.0) for word in found)
     places = [STAGES[word] for word in found if word in STAGES and word not in ("proj", "fc", "conv", "layer")]
@@ -87,6 +89,24 @@ def canonical_position(child: Node, parent: Node) -> tuple[float, float, int, st
         if base - together < 12:
             return (together, child.index + (base - together) / 100, size, child.token)
     return (base, float(child.index), size, child.token)
+
+
+def usual_places(nodes: Sequence[Node], scope: Node) -> list[int]:
+    """The place of each node of a scope in the usual order of all of them."""
+    keys = [_usual_path(node, scope) for node in nodes]
+    order = sorted(range(len(nodes)), key=keys.__getitem__)
+    places = [0] * len(nodes)
+    for place, k in enumerate(order):
+        places[k] = place
+    return places
+
+
+def _usual_path(node: Node, scope: Node) -> list[tuple[float, float, int, str]]:
+    found = []
+    while node is not scope and node.parent is not None:
+        found.append(canonical_position(node, node.parent))
+        node = node.parent
+    return found[::-1]
 
 
 def _is_list(node: Node) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wmtui.core.matching.alignment import Block
 from wmtui.core.matching.bundles import settle
 from wmtui.core.matching.names import contrast
 from wmtui.core.matching.order import closeness, concordance, global_closeness
+from wmtui.core.matching.sequence import usual_places
 from wmtui.core.matching.state import State
 from wmtui.core.matching.support import BASE, EXACT, KIN, NAME, ORDER, ROLE, Scope, Support
 from wmtui.core.matching.tree import Node
@@ -22,6 +24,10 @@ Bools = NDArray[np.bool_]
 _ELSEWHERE, _ONE_ELSEWHERE, _ROLE_TAKEN = 0.55, 0.7, 0.75
 _CONTRAST_CELLS = 4000
 _WITNESS_CELLS = 2500
+_FEW = 300
+_USUAL = 0.8
+"""Of sure pairs that must agree in the usual order, if it is to be used on a side that kept its own, too."""
+
 _OTHER_LIST = 0.2
 _SET_APART = 0.2
 """Of the evidence of order where a word sets two apart: modules move more often than they lose a telling word."""
@@ -205,12 +211,20 @@ def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[
         likely = support.fit * (_SORTED_LIKELY + (1.5 - _SORTED_LIKELY) * support.name**2)
     else:
         likely = support.fit * (1 + 0.5 * support.raw_name)
-    agree, total = concordance(_witnesses(state, support, groups))
+    places_a = [source.places[unit] for unit in support.rows]
+    places_b = [target.places[unit] for unit in support.columns]
+    sure = _witnesses(state, support, groups)
+    agree, total = concordance([(places_a[i], places_b[j], kind) for i, j, kind in sure])
+    one_lost = source.sorted != target.sorted and state.order_trust < 1
+    if one_lost and 2 * agree < total and sum(support.total.shape) <= _FEW:
+        usual = _usual(state, scope, support, ends)
+        more, _ = concordance([(usual[0][i], usual[1][j], kind) for i, j, kind in sure])
+        if more > max(2 * agree, _USUAL * total):
+            agree = more
+            places_a, places_b, anchors = usual
     state.concordance[0] += agree
     state.concordance[1] += total
     rate = (agree + 3 * state.order_rate) / (total + 3)
-    places_a = [source.places[unit] for unit in support.rows]
-    places_b = [target.places[unit] for unit in support.columns]
     if rate < _BACKWARDS and state.order_trust == 1:
         rate = 1 - rate
         places_b = [-place for place in places_b]
@@ -229,7 +243,7 @@ def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[
 def _witnesses(
     state: State, support: Support, groups: Sequence[tuple[list[int], list[int]]]
 ) -> list[tuple[int, int, bool]]:
-    """Pairs that are sure without order: the only one of a shape, or far ahead by name."""
+    """Rows and columns sure without order, alone in their shape or far ahead by name, and whether they are matrices."""
     found: set[tuple[int, int]] = set()
     for group_a, group_b in groups:
         if len(group_a) * len(group_b) > _WITNESS_CELLS:
@@ -255,5 +269,17 @@ def _witnesses(
         if len(left_a) == len(left_b) == 1 and support.fit[left_a[0], left_b[0]] > 0.5:
             found.add((left_a[0], left_b[0]))
     shapes = state.source.shapes
-    pairs = sorted((support.rows[i], support.columns[j]) for i, j in found)
-    return [(state.source.places[x], state.target.places[y], sum(d > 1 for d in shapes[x]) > 1) for x, y in pairs]
+    pairs = sorted(found, key=lambda cell: (support.rows[cell[0]], support.columns[cell[1]]))
+    return [(i, j, sum(d > 1 for d in shapes[support.rows[i]]) > 1) for i, j in pairs]
+
+
+def _usual(
+    state: State, scope: Scope, support: Support, ends: Iterable[Block]
+) -> tuple[list[int], list[int], list[tuple[int, int]]]:
+    """Places of rows, columns and matched blocks in the order that modules usually run in."""
+    ends = list(ends)
+    nodes_a = [*(state.source.nodes[unit] for unit in support.rows), *(block.source for block in ends)]
+    nodes_b = [*(state.target.nodes[unit] for unit in support.columns), *(block.target for block in ends)]
+    ours, theirs = usual_places(nodes_a, scope.a), usual_places(nodes_b, scope.b)
+    m, n = len(support.rows), len(support.columns)
+    return ours[:m], theirs[:n], list(zip(ours[m:], theirs[n:], strict=True))
