@@ -51,10 +51,10 @@ def test_real_pair_is_matched_without_an_error(name, order):
 
 
 def test_a_flat_list_is_divided_among_backbone_and_neck_by_where_each_stands():
-    """All but 4 % of the keys: two branches of one shape in the pyramid pool (51), and two single layers of one shape."""
+    """All but two branches of one shape in the pyramid pool, which nothing but their order tells apart."""
     some = case("wongkinyiu_yolov7__mmyolo")
     verdicts = judge(some, mapping(match(*listings(some)))).verdicts
-    assert {key.split(".")[1] for key, right in verdicts.items() if not right} <= {"44", "51", "54"}
+    assert {key.split(".")[1] for key, right in verdicts.items() if not right} <= {"51"}
 
 
 def test_sure_pairs_are_right_and_most_right_pairs_are_sure():

@@ -55,6 +55,7 @@ class Aligner:
     def __init__(self, source: Tree, target: Tree) -> None:
         self._source = source
         self._target = target
+        self.sorted = source.sorted or target.sorted
         self._bags: dict[tuple[int, int], Counter[int]] = {}
         self._likeness: dict[tuple[int, int], tuple[float, int]] = {}
         self._by_bag: tuple[defaultdict[int, list[int]], ...] = (defaultdict(list), defaultdict(list))
@@ -113,12 +114,12 @@ class Aligner:
         """Tells apart alignments of one gain: steps without a gap inside a module, and pairs of equal ranks."""
         steps = zip(_steps(ours, [a for a, _ in cells]), _steps(theirs, [b for _, b in cells]), strict=True)
         ranks_a, ranks_b = self._ranks(0, ours), self._ranks(1, theirs)
-        weight = _RANK_SORTED if self._source.sorted or self._target.sorted else _RANK
+        weight = _RANK_SORTED if self.sorted else _RANK
         return sum(a and b for a, b in steps) + weight * sum(ranks_a[a] == ranks_b[b] for a, b in cells)
 
     def _nearest(self, ours: list[Node], theirs: list[Node], weights: Floats) -> list[list[tuple[int, int]]]:
         """The alignment of that gain whose pairs stand at like places of their listings; none where one is sorted."""
-        if self._source.sorted or self._target.sorted:
+        if self.sorted:
             return []
         places_a = np.array([node.lo for node in ours]) / len(self._source.nodes)
         places_b = np.array([node.lo for node in theirs]) / len(self._target.nodes)

@@ -26,6 +26,8 @@ _LEAST_MARGIN = 0.4
 
 _STRAY = 0.75
 """Likeness below which some blocks of many are left to their tensors."""
+_TIE = 0.5
+"""Tensors by which the gains of two alignments may differ."""
 
 _MOST_ROUNDS = 40
 _LONGEST_REVERSED = 64
@@ -132,6 +134,8 @@ class Families:
     def _aligned(self, ours: list[Node], theirs: list[Node], bound: float) -> tuple[list[Block], float]:
         """The best alignment of two families: as they are counted, reversed, or with the outer numbers reversed."""
         pairs, gain = self._aligner.align(ours, theirs, self._here, self._wholes)
+        if not self._aligner.sorted and not self._here:
+            pairs, gain = self._as_listed(ours, theirs, pairs, gain)
         if max(len(ours), len(theirs)) > _LONGEST_REVERSED or len(ours) < 2:
             return pairs, gain
         if self._here:
@@ -147,6 +151,20 @@ class Families:
                 pairs, gain = turned, turned_gain
                 least = max(least, gain + 0.5)
         return pairs, gain
+
+    def _as_listed(
+        self, ours: list[Node], theirs: list[Node], pairs: list[Block], gain: float
+    ) -> tuple[list[Block], float]:
+        """Where one side lists its members from the last to the first, the alignment by places, if it is as good."""
+        first, second = (sorted(nodes, key=lambda node: node.lo) for nodes in (ours, theirs))
+        if (first == ours[::-1]) == (second == theirs[::-1]):
+            return pairs, gain
+        others, other_gain = self._aligner.align(first, second, self._here, self._wholes)
+        if other_gain < gain - _TIE:
+            return pairs, gain
+        counted = {(id(block.source), id(block.target)) for block in pairs}
+        steady = [block.steady and (id(block.source), id(block.target)) in counted for block in others]
+        return [block._replace(steady=known) for block, known in zip(others, steady, strict=True)], other_gain
 
     def _best(
         self, a: Node, b: Node, ours: dict[str, list[Node]], theirs: dict[str, list[Node]], tally: Tally
