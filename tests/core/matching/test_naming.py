@@ -249,3 +249,14 @@ def test_where_one_side_is_sorted_both_can_be_read_in_the_usual_order():
     declared = sorted(source, key=lambda key: (expected[key][:3], order.index(expected[key].split(".")[2])))
     target = {expected[key]: source[key] for key in declared}
     assert matched(dict(sorted(source.items())), target) == expected
+
+
+def test_initials_stand_for_words_in_a_row():
+    inside = {"mlp.0.weight": (8, 4), "mlp.2.weight": (8, 8)}
+    source = {f"{name}_embedder.{part}": shape for name in ("ar", "csize") for part, shape in inside.items()}
+    layers = {"linear_1.weight": (8, 4), "linear_2.weight": (8, 8)}
+    names = ("aspect_ratio", "resolution")
+    target = {f"emb.{name}_embedder.{part}": shape for name in names for part, shape in layers.items()}
+    assert matched(source, target) == by_place(source, target)
+    turned = {key: target[key] for key in sorted(target, key=lambda key: "aspect" in key)}
+    assert matched(source, turned) == by_place(source, target)

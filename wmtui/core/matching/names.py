@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from wmtui.core.matching.tree import Node, Tree
 from wmtui.core.matching.vocabulary import BINDING
-from wmtui.core.matching.words import alike, words
+from wmtui.core.matching.words import alike, is_unknown, words
 
 Phrase = tuple[tuple[str, float], ...]
 
@@ -22,6 +22,7 @@ _MOST_WORDS = 16
 _STRANGE = 0.3
 _BOND = 0.5
 _ONE_SIDED = 0.3
+_MOST_INITIALS = 4
 _APART = 0.4
 """Of a likeness where a telling word sets two apart."""
 
@@ -42,13 +43,14 @@ class Names:
         self._of_node: dict[tuple[int, int], int] = {}
         self._known: dict[tuple[int, int], float] = {}
         self._rarity = _rarity(source, target)
+        self._initials = _initials(source, target)
 
     def of(self, node: Node, root: Node) -> int:
         """Number of the phrase of a node's path, relative to ``root``."""
         key = (id(node), id(root))
         found = self._of_node.get(key)
         if found is None:
-            phrase = _phrase(node, root)
+            phrase = _phrase(node, root, self._initials)
             found = self._ids.setdefault(phrase, len(self.phrases))
             if found == len(self.phrases):
                 self.phrases.append(phrase)
@@ -148,12 +150,52 @@ def contrast(ours: Sequence[Phrase], theirs: Sequence[Phrase]) -> Contrast:
     return Contrast(weights, frozenset(strange[0] | strange[1]), frozenset(telling))
 
 
-def _phrase(node: Node, root: Node) -> Phrase:
+Initials = Mapping[tuple[str, ...], str]
+
+
+def _initials(source: Tree, target: Tree) -> Initials:
+    """Words in a row that one side writes out and the other as their initials (``aspect_ratio``, ``ar``).
+
+    Only where they are the only ones that begin so, and where neither side has both.
+    """
+    sides = [{words(node.stem) for node in tree.walk()} for tree in (source, target)]
+    vocabularies = [{word for segment in segments for word in segment} for segments in sides]
+    found: dict[tuple[str, ...], str] = {}
+    for own, other in ((0, 1), (1, 0)):
+        short = {
+            word
+            for word in vocabularies[own] - vocabularies[other]
+            if 2 <= len(word) <= _MOST_INITIALS and is_unknown(word)
+        }
+        if not short:
+            continue
+        rows: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+        for segments, rest in ((sides[other], False), (sides[own], True)):
+            for segment in segments:
+                for count in range(2, 1 + min(_MOST_INITIALS, len(segment))):
+                    for k in range(len(segment) - count + 1):
+                        row = segment[k : k + count]
+                        if (letters := "".join(word[0] for word in row)) in short:
+                            rows[letters].add(() if rest else row)
+        found |= {next(iter(some)): letters for letters, some in rows.items() if len(some) == 1 and () not in some}
+    return found
+
+
+def _shortened(found: tuple[str, ...], initials: Initials) -> tuple[str, ...]:
+    """Words of a segment with those that the other side writes as initials replaced by them."""
+    for row, letters in initials.items():
+        for k in range(len(found) - len(row) + 1):
+            if found[k : k + len(row)] == row:
+                return _shortened((*found[:k], letters, *found[k + len(row) :]), initials)
+    return found
+
+
+def _phrase(node: Node, root: Node, initials: Initials) -> Phrase:
     found: dict[str, float] = {}
     weight = 1.0
     at: Node | None = node
     while at is not None and at is not root and len(found) < _MOST_WORDS:
-        own = words(at.stem)
+        own = _shortened(words(at.stem), initials)
         binding = words(at.parent.stem) if at.parent is not None and at.parent is not root else ()
         if own and len(binding) == 1 and binding[0] in BINDING and not own[0].startswith(("#", "norm")):
             own = (f"{binding[0]}:{own[0]}", *own[1:])

@@ -177,14 +177,15 @@ class Tree:
 
     def _arrange_by_execution(self) -> None:
         first: dict[int, int] = {}
-        for node in reversed(self._preorder()):
+        for node in reversed(self.walk()):
             own = [self.specs[row].order or 0 for row in (node.leaves or {}).values()]
             first[id(node)] = min([*own, *(first[id(child)] for child in node.children.values())], default=0)
             if len(node.children) > 1:
                 ordered = sorted(node.children.values(), key=lambda child: first[id(child)])
                 node.children = {child.token: child for child in ordered}
 
-    def _preorder(self) -> list[Node]:
+    def walk(self) -> list[Node]:
+        """All nodes, each before those below it."""
         found: list[Node] = []
         stack = [self.root]
         while stack:
@@ -203,7 +204,7 @@ class Tree:
         self.numels: list[int] = []
         self.unit_of: list[int] = [0] * len(self.specs)
         self.places: list[int] = []
-        order = self._preorder()
+        order = self.walk()
         for node in order:
             node.lo = len(self.nodes)
             if node.leaves is not None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from rapidfuzz import fuzz
 
-from wmtui.core.matching.vocabulary import BINDING, COMPOUNDS, ORDINALS, PHRASES, RELATED, SYNONYMS
+from wmtui.core.matching.vocabulary import BINDING, COMPOUNDS, ORDINALS, PHRASES, RELATED, STAGES, SYNONYMS
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+[a-z]*|[^\W0-9_A-Za-z]+")
 _MOST_WORDS = 40
@@ -15,6 +15,16 @@ _SAME_BINDING = 0.4
 """Likeness of ``post:proj`` and ``post:conv``: before or behind something in both."""
 
 _KNOWN = frozenset(SYNONYMS) | frozenset(COMPOUNDS) | frozenset(BINDING)
+
+
+_CANONICAL = (
+    _KNOWN | frozenset(SYNONYMS.values()) | frozenset(STAGES) | frozenset(word for pair in RELATED for word in pair)
+)
+
+
+def is_unknown(word: str) -> bool:
+    """Whether a canonical word is none of the field's that this engine knows."""
+    return word not in _CANONICAL and ":" not in word and word.isalpha()
 
 
 def _divide(word: str) -> tuple[str, ...]:
