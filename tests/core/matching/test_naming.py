@@ -260,3 +260,22 @@ def test_initials_stand_for_words_in_a_row():
     assert matched(source, target) == by_place(source, target)
     turned = {key: target[key] for key in sorted(target, key=lambda key: "aspect" in key)}
     assert matched(source, turned) == by_place(source, target)
+
+
+def test_letters_that_do_not_follow_each_other_are_words():
+    source = blocks("layers", {f"attn.w1{letter}.weight": (8, 8) for letter in "kovq"})
+    target = blocks("blocks", {f"attn.to_{name}.weight": (8, 8) for name in ("q", "k", "v", "out")})
+    found = matched(source, target)
+    names = {"q": "q", "k": "k", "v": "v", "o": "out"}
+    assert all(
+        found[f"layers.2.attn.w1{letter}.weight"] == f"blocks.2.attn.to_{to}.weight" for letter, to in names.items()
+    )
+
+
+def test_keys_and_values_are_kept_in_one_tensor_rather_than_queries_and_keys():
+    source = blocks("layers", {f"cross_attn.{part}_proj.weight": (8, 8) for part in ("k", "out", "q", "v")})
+    target = blocks("layer", {"attention.linear_0.weight": (8, 8), "attention.linear_1.weight": (16, 8),
+                              "attention.linear_2.weight": (8, 8)})  # fmt: skip
+    proposal = match(listing(source), listing(target))
+    parts = {(fusion.kind, *(key.split(".")[3] for key in fusion.sources)) for fusion in proposal.fusions}
+    assert parts == {("merge", "k_proj", "v_proj")}

@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from wmtui.core.matching.state import State
 from wmtui.core.matching.support import Kind, Scope, UnitFusion
 from wmtui.core.matching.tree import Node, Tree
-from wmtui.core.matching.vocabulary import FUSED_SETS, WEAK_WORDS
+from wmtui.core.matching.vocabulary import FUSED_SETS, RARE_SETS, WEAK_WORDS
 from wmtui.core.matching.words import words
 
 Shape = tuple[int, ...]
@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 _LEAST_STACK = 0.45
 _LEAST_VALUE = 0.12
 _BONUS, _HIT = 0.2, 0.6
+_USUAL, _RARE = 0.3, 0.15
 _DOUBT_GAP = 0.15
 _MOST_SIBLINGS = 12
 _MOST_WHOLES = 400
@@ -303,7 +304,7 @@ def _hit(
     canonical = False
     for members in FUSED_SETS:
         if len(members) == count and members <= set().union(*own) and all(len(part & members) == 1 for part in own):
-            hit = max(hit, 0.3) if exact else max(hit, 0.85) + 0.3
+            hit = max(hit, 0.3) if exact else max(hit, 0.85) + (_RARE if members in RARE_SETS else _USUAL)
             canonical = True
             break
     if count == 4 and not canonical and hit < 1:

@@ -302,9 +302,17 @@ def _count_letters(node: Node) -> None:
         if child.index is None and (match := _LETTERED.match(child.token)):
             lettered[match[1]].append((int(match[2]), match[3], child))
     for stem, members in lettered.items():
-        if len({number for number, _, _ in members}) < len(members) >= 3:
+        if len({number for number, _, _ in members}) < len(members) >= 3 and _in_a_row(members):
             for number, letter, child in members:
                 child.stem, child.index = stem, number * 26 + ord(letter) - ord("a")
+
+
+def _in_a_row(members: Sequence[tuple[int, str, Node]]) -> bool:
+    """Whether the letters of each number follow each other in the alphabet: ``w1q``, ``w1k`` are no count."""
+    places: defaultdict[int, set[int]] = defaultdict(set)
+    for number, letter, _ in members:
+        places[number].add(ord(letter))
+    return all(max(some) - min(some) < len(some) for some in places.values())
 
 
 def _rank(node: Node) -> None:

@@ -208,6 +208,9 @@ FUSED_SETS: tuple[frozenset[str], ...] = (
 )
 """Roles that code bases commonly keep in one tensor."""
 
+RARE_SETS = (frozenset({"q", "k"}),)
+"""Those that fewer code bases keep so: where another of them fits as well, it is the likelier."""
+
 WEAK_WORDS = frozenset({"proj", "fc", "conv", "norm", "weight", "layer", "attn"})
 """Words too common to tell that a tensor is a part of another."""
 

@@ -9,7 +9,7 @@ from rapidfuzz import fuzz
 
 from wmtui.core.matching.vocabulary import BINDING, COMPOUNDS, ORDINALS, PHRASES, RELATED, STAGES, SYNONYMS
 
-_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+[a-z]*|[^\W0-9_A-Za-z]+")
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+(?=[qkvo](?![a-z]))|[0-9]+[a-z]*|[^\W0-9_A-Za-z]+")
 _MOST_WORDS = 40
 _SAME_BINDING = 0.4
 """Likeness of ``post:proj`` and ``post:conv``: before or behind something in both."""
