@@ -86,7 +86,10 @@ class Families:
             for block in best:
                 tally.cast(_top(block.source, a), _top(block.target, b), float(block.source.size))
                 _mark(block, a, b, used, above)
-        return found + self._singles(_modules(a, used[0], above[0]), _modules(b, used[1], above[1]))
+        found += self._singles(_modules(a, used[0], above[0]), _modules(b, used[1], above[1]))
+        # what could as well be another block leaves its place to a third: all of that content are as doubtful
+        contested = {block.target.bag for block in found if not block.steady}
+        return [block._replace(steady=block.steady and block.target.bag not in contested) for block in found]
 
     def _twins(self, a: Node, b: Node, wholes: list[Block]) -> list[Block]:
         """Modules outside of lists of which a few hold the same (two towers), where their names tell which is which."""
