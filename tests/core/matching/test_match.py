@@ -215,3 +215,15 @@ def test_a_norm_follows_the_convolution_beside_it(reverse):
         expected[f"layers.{i}.conv_dw.weight"] = f"stage.{i}.conv1.conv.weight"
         expected[f"layers.{i}.bn2.weight"] = f"stage.{i}.conv1.bn.weight"
     assert found == ({b: a for a, b in expected.items()} if reverse else expected)
+
+
+def test_a_key_that_leaves_its_group_is_less_sure_and_says_so():
+    source = blocks("layers", {"attn.weight": (8, 8), "scale": (8,)}, 6) | {"out.weight": (16, 8)}
+    target = blocks("blocks", {"mixer.weight": (8, 8), "scale": (8,)}, 6) | {"head.weight": (16, 8)}
+    moved = {("auxiliary.weight" if key == "blocks.3.mixer.weight" else key): shape for key, shape in target.items()}
+    proposal = match(listing(source), listing(moved))
+    stray = proposal.pairs["layers.3.attn.weight"]
+    assert stray.target == "auxiliary.weight"
+    assert stray.confidence < 0.9 <= proposal.pairs["layers.2.attn.weight"].confidence
+    reasons = [reason.text for reason in proposal.candidates("layers.3.attn.weight")[0].evidence]
+    assert "most keys of its group go elsewhere" in reasons

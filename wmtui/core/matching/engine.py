@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from wmtui.core.listing import Listing
 from wmtui.core.match_options import MatchOptions
+from wmtui.core.matching.confidence import of_stray
 from wmtui.core.matching.explain import Explainer
 from wmtui.core.matching.given import NO_CONSTRAINTS, Constraints, Given, marks, sort_out, unit_pairs, violated
 from wmtui.core.matching.leaves import MAGNITUDE
@@ -109,6 +111,10 @@ class Engine:
         specs_a, specs_b = tree_a.specs, tree_b.specs
         pairs: dict[str, Pair] = {}
         ambiguous: dict[str, tuple[str, ...]] = {}
+        together = Counter((tree_a.nodes[i].template, tree_b.nodes[j].template) for i, j, _ in solution.pairs)
+        whole: Counter[str] = Counter()
+        for (template, _), count in together.items():
+            whole[template] += count
         for i, j, verdict in solution.pairs:
             leaves_a, leaves_b = tree_a.leaves[i], tree_b.leaves[j]
             rivals: tuple[int, ...] = ()
@@ -116,6 +122,9 @@ class Engine:
                 rivals = (j, doubtful[i]) if doubtful[i] != j else (j,)
             elif verdict.rivals and (verdict.confidence < LEAST_CONFIDENCE or verdict.margin < _TIE):
                 rivals = (j, *(j + offset for offset in verdict.rivals))
+            template = tree_a.nodes[i].template
+            stray = 2 * together[template, tree_b.nodes[j].template] < whole[template]
+            confidence = of_stray(verdict.confidence) if stray else verdict.confidence
             for leaf_a, leaf_b in fit(i, j).leaves:
                 spec_a, spec_b = specs_a[leaves_a[leaf_a]], specs_b[leaves_b[leaf_b]]
                 if rivals:
@@ -125,7 +134,7 @@ class Engine:
                 transform = verdict.transform
                 if leaf_a != tree_a.main[i]:
                     transform = Transform.NONE if spec_a.shape == spec_b.shape else Transform.RESHAPE
-                pairs[spec_a.key] = Pair(spec_a.key, spec_b.key, verdict.confidence, transform)
+                pairs[spec_a.key] = Pair(spec_a.key, spec_b.key, confidence, transform)
         for i, rivals in solution.undecided:
             for leaf_a, leaf_b in fit(i, rivals[0]).leaves:
                 key = specs_a[tree_a.leaves[i][leaf_a]].key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from math import exp, prod
 from typing import NamedTuple
@@ -53,6 +53,9 @@ class Explainer:
 
         self._taken = {pair.target: pair.source for pair in pairs.values()}
         self._counts = counts
+        self._wholes: Counter[tuple[str, ...]] = Counter()
+        for (literals, _), count in counts.items():
+            self._wholes[literals] += count
         tree = solver.state.source
         self._row_of = source.index if len(tree.specs) == len(source) else {s.key: r for r, s in enumerate(tree.specs)}
         by_shape: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -204,6 +207,8 @@ class Explainer:
             reasons.append(Evidence("siblings", "its module's other tensors agree", VOTES * parts["votes"]))
         if parts["beside"] > 0.6:
             reasons.append(Evidence("order", "its neighbours correspond", BESIDE * parts["beside"]))
+        if 2 * count < self._wholes[split_key(spec.key)[0]]:
+            reasons.append(Evidence("role", "most keys of its group go elsewhere", -0.1))
         if parts["place"] < 1:
             reasons.append(Evidence("place", "in another block than its neighbours", -0.2))
         verdict = known.verdict

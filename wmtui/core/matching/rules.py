@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from operator import itemgetter
 
@@ -47,7 +48,7 @@ def _varying(rows: list[tuple[str, ...]]) -> list[int]:
     return [k for k in range(len(rows[0])) if any(row[k] != rows[0][k] for row in rows)]
 
 
-def make_rules(pairs: Iterable[Pair]) -> tuple[tuple[Rule, ...], dict[KeyPair, int]]:
+def make_rules(pairs: Iterable[Pair]) -> tuple[tuple[Rule, ...], Counter[KeyPair]]:
     """The rules that stand for exactly these pairs, in the order of their first pairs, and how many pairs each has.
 
     Numbers that are the same in all pairs of a rule are written out.
@@ -79,5 +80,7 @@ def make_rules(pairs: Iterable[Pair]) -> tuple[tuple[Rule, ...], dict[KeyPair, i
                 confidence=min(map(itemgetter(2), members)),
             )
         )
-    counts = {(ours, theirs): len(members) for (ours, theirs, _), members in splits.items()}
+    counts: Counter[KeyPair] = Counter()
+    for (ours, theirs, _), members in splits.items():
+        counts[ours, theirs] += len(members)
     return tuple(rules), counts
