@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
-from operator import attrgetter
+from array import array
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +41,55 @@ class Member(NamedTuple):
     size: int
     header: int
     method: int
+
+
+class Members(Mapping[str, Member]):
+    """Members by name, packed: the bytes of the directory, and where in them each record begins.
+
+    Args:
+        raw: the directory.
+        places: of its records, in order; they were read before.
+        where: the archive's name for messages.
+
+    Raises:
+        FormatError: two have one name.
+    """
+
+    def __init__(self, raw: bytes, places: array[int], where: str) -> None:
+        self._raw = raw
+        self._places = places
+        self._mask = (1 << (len(places) * 3 // 2).bit_length()) - 1
+        self._slots = array("I", bytes(4 * (self._mask + 1)))  # numbers of records from 1 on, by hashes of names
+        for number, place in enumerate(places, 1):
+            slot, known = self._find(_name(raw, place))
+            if known is not None:
+                raise FormatError(f"{where}: two members of the archive have one name", "do not trust this file")
+            self._slots[slot] = number
+
+    def _find(self, name: bytes) -> tuple[int, int | None]:
+        """The slot of a name, and where its record begins; ``None`` where there is none."""
+        slot = hash(name) & self._mask
+        while number := self._slots[slot]:
+            place = self._places[number - 1]
+            if _name(self._raw, place) == name:
+                return slot, place
+            slot = (slot + 1) & self._mask
+        return slot, None
+
+    def __getitem__(self, name: str) -> Member:
+        try:
+            _, place = self._find(name.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:
+            place = None
+        if place is None:
+            raise KeyError(name)
+        return _record(self._raw, place)[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return (_text(_name(self._raw, place)) for place in self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 class ZipDirectory(msgspec.Struct, frozen=True):
@@ -75,14 +124,10 @@ def read_directory(file: RegularFile) -> ZipDirectory:
     raw = file.read_at(offset, size)
     with no_garbage_collection():
         try:
-            members = _members(raw, count, where)
+            places = _checked(raw, count, offset, where)
         except (struct.error, UnicodeDecodeError) as e:
             raise FormatError(f"{where}: the zip directory is damaged", _AGAIN) from e
-        _check_places(members, offset, where)
-        named = {member.name: member for member in members}
-    if len(named) != len(members):
-        raise FormatError(f"{where}: two members of the archive have one name", "do not trust this file")
-    return ZipDirectory(file.path, named, offset, file.size)
+        return ZipDirectory(file.path, Members(raw, places, where), offset, file.size)
 
 
 def _find(file: RegularFile) -> tuple[int, int, int, int]:
@@ -109,21 +154,16 @@ def _find(file: RegularFile) -> tuple[int, int, int, int]:
     return count, size, offset, end
 
 
-def _members(raw: bytes, count: int, where: str) -> list[Member]:
-    members = []
+def _checked(raw: bytes, count: int, end: int, where: str) -> array[int]:
+    """Where each record of a directory begins, all of them checked; the data end at ``end``."""
+    places, headers = array("Q"), array("Q")
     pos = 0
-    unpack = _CENTRAL.unpack_from
     for _ in range(count):
-        sign, flags, method, crc, stored, size, n, m, k, disk, header = unpack(raw, pos)
-        if sign != b"PK\x01\x02":
+        if raw[pos : pos + 4] != b"PK\x01\x02":
             raise FormatError(f"{where}: the zip directory is damaged", _AGAIN)
-        pos += 46
-        # without the flag for UTF-8, torch still writes UTF-8; names that are none come from other programs
-        name = str(raw[pos : pos + n], "utf-8", "surrogateescape")
-        pos += n
-        if 0xFFFFFFFF in (stored, size, header):
-            size, stored, header = _zip64(raw[pos : pos + m], size, stored, header)
-        pos += m + k
+        places.append(pos)
+        member, flags, disk, pos = _record(raw, pos)
+        name = member.name
         if flags & 1:
             raise FormatError(f"{where}: the archive is encrypted", "decrypt it first")
         if disk not in (0, 0xFFFF):
@@ -132,10 +172,31 @@ def _members(raw: bytes, count: int, where: str) -> list[Member]:
             raise UnsafeError(
                 f"{where}: the member {name!r} has a path outside of the archive", "do not trust this file"
             )
-        members.append(Member(name, crc, stored, size, header, method))
+        headers.append(member.header)
     if pos > len(raw):
         raise FormatError(f"{where}: the zip directory is damaged", _AGAIN)
-    return members
+    _check_places(raw, places, headers, end, where)
+    return places
+
+
+def _record(raw: bytes, pos: int) -> tuple[Member, int, int, int]:
+    """One record of a directory: the member, its flags, the number of its disk, and where the record ends."""
+    _, flags, method, crc, stored, size, n, m, k, disk, header = _CENTRAL.unpack_from(raw, pos)
+    end = pos + _CENTRAL.size + n
+    name = _text(raw[end - n : end])
+    if 0xFFFFFFFF in (stored, size, header):
+        size, stored, header = _zip64(raw[end : end + m], size, stored, header)
+    return Member(name, crc, stored, size, header, method), flags, disk, end + m + k
+
+
+def _name(raw: bytes, pos: int) -> bytes:
+    start = pos + _CENTRAL.size
+    return raw[start : start + int.from_bytes(raw[pos + 28 : pos + 30], "little")]
+
+
+def _text(name: bytes) -> str:
+    """A name: without the flag for UTF-8, torch still writes UTF-8; names that are none come from other programs."""
+    return name.decode("utf-8", "surrogateescape")
 
 
 def _zip64(extra: bytes, size: int, stored: int, header: int) -> tuple[int, int, int]:
@@ -157,10 +218,11 @@ def _zip64(extra: bytes, size: int, stored: int, header: int) -> tuple[int, int,
     return size, stored, header
 
 
-def _check_places(members: list[Member], end: int, where: str) -> None:
-    """No member overlaps the next one or the directory."""
+def _check_places(raw: bytes, places: array[int], headers: array[int], end: int, where: str) -> None:
+    """No member overlaps the next one or the directory; they are looked at from the last one on."""
     previous = None
-    for member in sorted(members, key=attrgetter("header"), reverse=True):
+    for number in sorted(range(len(places) - 1, -1, -1), key=headers.__getitem__, reverse=True):
+        member, _, _, _ = _record(raw, places[number])
         if member.method == STORED and member.stored != member.size:
             raise FormatError(f"{where}: the zip member {member.name!r} has two sizes", _AGAIN)
         if member.header + _LOCAL.size + member.stored > end:
