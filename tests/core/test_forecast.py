@@ -61,7 +61,7 @@ def test_it_agrees_with_torch(given_shapes, wanted_shapes, unmapped):
     common = [(key, key, Transform.NONE) for key in given_shapes if key in wanted_shapes]
     plan = make_plan(source, common, unmapped=unmapped, target=target)
     found = forecast(plan, source, target)
-    values = {key: torch.zeros(given_shapes[op.sources[0]]) for key, op in plan.outputs()}
+    values = {key: torch.zeros(given_shapes[op.source]) for key, op in plan.outputs()}
     model = Flat(wanted_shapes)
     fitting = {key: value for key, value in values.items() if key not in found.mismatched}
     answer = model.load_state_dict(fitting, strict=False)

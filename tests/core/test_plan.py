@@ -37,7 +37,7 @@ def carried_out(plan: Plan, values: Mapping[str, Array]) -> dict[str, Array]:
     """What a writer makes of a plan, on arrays."""
     result: dict[str, Array] = {}
     for key, op in plan.outputs():
-        value = values[op.sources[0]]
+        value = values[op.source]
         if op.permutation is not None:
             value = value.transpose(op.permutation)
         if op.shape is not None:
@@ -142,7 +142,7 @@ def test_an_alias_of_a_transposed_pair_is_transposed_too():
 def test_a_square_transpose_is_carried_out():
     target = listing("w", shape=(3, 3))
     plan = make_plan(listing("a", shape=(3, 3)), [("a", "w", Transform.TRANSPOSE)], unmapped="drop", target=target)
-    assert plan.operations == (Operation("transpose", ("a",), ("w",), permutation=(1, 0)),)
+    assert plan.operations == (Operation("transpose", "a", "w", permutation=(1, 0)),)
 
 
 @pytest.mark.parametrize(

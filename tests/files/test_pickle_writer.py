@@ -44,7 +44,7 @@ class Made:
 
 def again(data: bytes) -> bytes:
     graph = read_pickle(data, "test")
-    return write_pickle(graph.root, graph.protocol, lambda node: node)
+    return bytes(write_pickle(graph.root, graph.protocol, lambda node: node))
 
 
 def roundtrip(value: Any, protocol: int = 2) -> Any:

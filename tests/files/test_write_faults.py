@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -218,17 +219,24 @@ def test_a_source_that_shrinks_after_it_was_opened_is_an_error(tmp_path, name):
     side = opened(source)
     os.truncate(source, source.stat().st_size - 100_000)
     with pytest.raises(InputError):
-        write_checkpoint(side, plan_of(side, {"a": "x"}), output)
+        write_checkpoint(side, plan_of(side, {side.side.listing.keys[0]: "x"}), output)
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_source_that_is_replaced_after_it_was_opened_is_an_error(tmp_path):
-    source, output = single(tmp_path, "old.safetensors")
+@pytest.mark.parametrize("kind", ["safetensors", "torch", "set of torch files", "distributed"])
+def test_a_source_that_is_replaced_after_it_was_opened_is_an_error(tmp_path, kind):
+    source, output = CASES[kind][0](tmp_path)
     (tmp_path / "out").mkdir()
     side = opened(source)
-    save_file({"a": torch.zeros(2)}, source)
+    changed = {"distributed": source / ".metadata", "set of torch files": side.source.files[-1]}.get(kind, source)
+    if kind == "safetensors":
+        save_file({"a": torch.zeros(2)}, source)
+    else:
+        data = changed.read_bytes()
+        changed.unlink()
+        changed.write_bytes(data)
     with pytest.raises(InputError, match="has changed"):
-        write_checkpoint(side, plan_of(side, {"a": "x"}), output)
+        write_checkpoint(side, plan_of(side, {side.side.listing.keys[0]: "x"}), output)
 
 
 def test_a_file_is_sent_to_the_disk_while_it_is_written_and_a_fault_there_counts(tmp_path, monkeypatch):
@@ -236,9 +244,18 @@ def test_a_file_is_sent_to_the_disk_while_it_is_written_and_a_fault_there_counts
         def __init__(self, number: int) -> None:
             self.calls: list[int] = []
             self.number = number
+            self.written = 0
+            self.begun = threading.Event()
+
+        def write(self, fd: int, data: bytes | bytearray | memoryview, offset: int) -> None:
+            if self.written >= write_behind.EVERY:
+                assert self.begun.wait(30)
+            super().write(fd, data, offset)
+            self.written += len(data)
 
         def sync_data(self, fd: int) -> None:
             self.calls.append(os.fstat(fd).st_size)
+            self.begun.set()
             super().sync_data(fd)
             if len(self.calls) == self.number:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -206,7 +206,7 @@ def test_aliases_share_their_storage(tmp_path):
     torch.save({"wte": torch.ones(2, 3)}, tmp_path / "old.pt")
     side = opened(tmp_path / "old.pt")
     plan = make_plan(side.side.listing, [("wte", "a", Transform.NONE)], unmapped="drop")
-    alias = plan.operations[0].__class__("alias", ("wte",), ("b",))
+    alias = plan.operations[0].__class__("alias", "wte", "b")
     write_checkpoint(side, plan.__class__((*plan.operations, alias)), tmp_path / "new.pt")
     made = load(tmp_path / "new.pt")
     assert made["a"].data_ptr() == made["b"].data_ptr()

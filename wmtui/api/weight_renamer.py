@@ -98,7 +98,7 @@ class WeightRenamer:
         listing = Listing(self.weight_path.name, [TensorSpec(key) for key in self._weights])
         pairs = [(old, new, Transform.NONE) for old, new in key_mapping.items()]
         plan = make_plan(listing, pairs, unmapped="keep" if preserve_unmapped else "drop")
-        names = [(op.sources[0], new) for new, op in plan.outputs()]
+        names = [(op.source, new) for new, op in plan.outputs()]
         if backup and self._backup is None:
             self._backup = self._state()
         self._set(

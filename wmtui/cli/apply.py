@@ -111,11 +111,11 @@ def _warn_of_transposes(plan: Plan, listing: Listing) -> None:
     transposed = [op for op in plan.operations if op.kind == "transpose"]
     if not transposed:
         return
-    square = [op for op in plan.operations if op.kind == "rename" and is_square(listing[op.sources[0]])]
+    square = [op for op in plan.operations if op.kind == "rename" and is_square(listing[op.source])]
     print(f"wmtui: {len(transposed):,} tensors are transposed to the target's shapes", file=sys.stderr)
     if square:
         print(
             f"wmtui: {len(square):,} square ones are not, as a mapping cannot say so, first "
-            f"{printable(square[0].sources[0])}: apply the report instead, or check with --source-model",
+            f"{printable(square[0].source)}: apply the report instead, or check with --source-model",
             file=sys.stderr,
         )

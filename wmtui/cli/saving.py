@@ -238,7 +238,7 @@ class Saver:
 
 def _unproven(plan: Plan, source: Listing) -> tuple[str, ...]:
     """What no shape shows: that square tensors are stored the other way round, as their siblings are."""
-    square = [op.sources[0] for op in plan.operations if op.kind == "transpose" and is_square(source[op.sources[0]])]
+    square = [op.source for op in plan.operations if op.kind == "transpose" and is_square(source[op.source])]
     if not square:
         return ()
     return (

@@ -29,7 +29,7 @@ class Forecast(msgspec.Struct, frozen=True):
 
 def forecast(plan: Plan, source: Listing, target: Listing) -> Forecast:
     """Compare what a plan writes with what the target asks for."""
-    written = {key: op.result(source[op.sources[0]].shape) for key, op in plan.outputs()}
+    written = {key: op.result(source[op.source].shape) for key, op in plan.outputs()}
     return Forecast(
         tuple(spec.key for spec in target if spec.key not in written),
         tuple(key for key in written if key not in target),
@@ -49,7 +49,7 @@ def first_moved(plan: Plan, source: Listing, target: Listing) -> tuple[int, str 
         A number, and the source's and the target's parameter of that number, ``None`` where there is none; ``None``
         where all parameters keep their numbers. Tied parameters count once, as ``Module.parameters()`` counts them.
     """
-    names = {op.sources[0]: op.targets[0] for op in plan.operations if op.kind != "alias"}
+    names = {op.source: op.target for op in plan.operations if op.kind != "alias"}
     here: list[tuple[str, str | None]] = []
     for spec in source:
         new = names.get(spec.key)

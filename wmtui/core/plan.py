@@ -42,14 +42,14 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         kind: ``rename`` (also where the name stays), ``alias`` (one storage under a further name), ``transpose``
             or ``reshape``.
-        sources, targets: keys; one each for these kinds (fused tensors will have several).
+        source, target: keys.
         permutation: of the dimensions, for ``transpose``.
         shape: of the result, for ``reshape``, and after a transposition between different numbers of dimensions.
     """
 
     kind: Literal["rename", "alias", "transpose", "reshape"]
-    sources: tuple[str, ...]
-    targets: tuple[str, ...]
+    source: str
+    target: str
     permutation: tuple[int, ...] | None = None
     shape: Shape | None = None
 
@@ -76,21 +76,17 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def aliases(self) -> dict[str, str]:
         """Further name -> source key whose storage it gets."""
-        return {op.targets[0]: op.sources[0] for op in self.operations if op.kind == "alias"}
+        return {op.target: op.source for op in self.operations if op.kind == "alias"}
 
     @property
     def mapping(self) -> dict[str, str]:
         """Source key -> target key of the mapped pairs, without aliases and kept keys."""
         kept = set(self.kept)
-        return {
-            op.sources[0]: op.targets[0] for op in self.operations if op.kind != "alias" and op.sources[0] not in kept
-        }
+        return {op.source: op.target for op in self.operations if op.kind != "alias" and op.source not in kept}
 
     def outputs(self) -> Iterator[tuple[str, Operation]]:
         """(key in the new checkpoint, its operation) in the order of writing."""
-        for op in self.operations:
-            for target in op.targets:
-                yield target, op
+        return ((op.target, op) for op in self.operations)
 
 
 def permutation_between(source: Shape, target: Shape) -> tuple[int, ...] | None:
@@ -163,9 +159,7 @@ def make_plan(
             for further in target.tied_to(t) if t in target else ():
                 if further not in taken and further not in stays and target[further].shape == target[t].shape:
                     taken[further] = s
-                    aliases.setdefault(s, []).append(
-                        msgspec.structs.replace(steps[s], kind="alias", targets=(further,))
-                    )
+                    aliases.setdefault(s, []).append(msgspec.structs.replace(steps[s], kind="alias", target=further))
     operations: list[Operation] = []
     kept: list[str] = []
     dropped: list[str] = []
@@ -182,7 +176,7 @@ def make_plan(
             )
         else:
             kept.append(spec.key)
-            operations.append(Operation("rename", (spec.key,), (spec.key,)))
+            operations.append(Operation("rename", spec.key, spec.key))
     plan = Plan(tuple(operations), tuple(kept), tuple(dropped))
     if representable is not None:
         for key, _ in plan.outputs():
@@ -195,7 +189,7 @@ def make_plan(
 def _operation(source: Listing, s: str, t: str, transform: Transform, target: Listing | None) -> Operation:
     spec = source[s]
     if transform is Transform.NONE:
-        return Operation("rename", (s,), (t,))
+        return Operation("rename", s, t)
     if target is None or t not in target:
         raise PlanError(
             f"{s!r} needs a {transform} to become {t!r}, whose shape is not known", "Give the target, or a report."
@@ -209,9 +203,9 @@ def _operation(source: Listing, s: str, t: str, transform: Transform, target: Li
         permutation = permutation_between(spec.shape, wanted)
         if permutation is not None:
             shape = wanted if len(wanted) != len(spec.shape) else None
-            return Operation("transpose", (s,), (t,), permutation=permutation, shape=shape)
+            return Operation("transpose", s, t, permutation=permutation, shape=shape)
     elif prod(spec.shape) == prod(wanted):
-        return Operation("reshape", (s,), (t,), shape=wanted)
+        return Operation("reshape", s, t, shape=wanted)
     raise PlanError(
         f"no {transform} turns {s!r} {list(spec.shape)} into {t!r} {list(wanted)}", "Choose another target for it."
     )

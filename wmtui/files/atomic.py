@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -38,6 +39,8 @@ _NAME_MAX = 255
 _GATHER = 1 << 20
 _SMALL = 64 << 10
 
+Data: TypeAlias = bytes | bytearray | memoryview
+
 
 class OutputFile:
     """A temporary file that is being written; small pieces are gathered before they go to the disk.
@@ -57,14 +60,18 @@ class OutputFile:
         self._gathered = bytearray()
         self._behind = WriteBehind(fd)
 
-    def append(self, data: bytes | memoryview) -> None:
+    def append(self, data: Data) -> None:
         """Write at the end."""
+        length = memoryview(data).nbytes
+        if length >= _GATHER:
+            self.write_at(self.size, data)
+            return
         self._gathered += data
-        self.size += memoryview(data).nbytes
+        self.size += length
         if len(self._gathered) >= _GATHER:
             self.flush()
 
-    def write_at(self, offset: int, data: bytes | memoryview) -> None:
+    def write_at(self, offset: int, data: Data) -> None:
         """Write at an offset, which may lie beyond the end."""
         self.flush()
         length = memoryview(data).nbytes
@@ -111,7 +118,7 @@ class OutputFile:
             self._behind.finish()
         os.close(self.fd)
 
-    def _write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
+    def _write(self, data: Data, offset: int) -> None:
         disk_module.disk.write(self.fd, data, offset)
         self._behind.wrote(memoryview(data).nbytes)
 
@@ -213,7 +220,7 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_bytes(path: Path, data: bytes, *, force: bool = True) -> int:
+def write_bytes(path: Path, data: Data, *, force: bool = True) -> int:
     """Write a small file whole or not at all; the number of its bytes. Errors as for `write_atomically`."""
     with write_atomically(path, force=force) as output:
         output.append(data)

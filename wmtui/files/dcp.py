@@ -18,12 +18,13 @@ from wmtui.files.dtypes import nbytes_of
 from wmtui.files.pickle_graph import MAX_PICKLE, Call, Graph, Node, Persistent, Table, dict_items, string_items
 from wmtui.files.pickle_reader import read_pickle
 from wmtui.files.pickled_modules import attributes
-from wmtui.files.regular_file import RegularFile
+from wmtui.files.regular_file import RegularFile, Stamp
 from wmtui.files.source import Piece, Place, Source, no_data
 from wmtui.files.torch_file import read_torch_part
 from wmtui.files.torch_tensors import PickledTensor, class_name, dtype_of, ints, tensor_of
 from wmtui.files.unwrap import Weights
 
+METADATA = ".metadata"
 _AGAIN = "copy the whole folder again; whatever wrote it may have been stopped"
 
 
@@ -46,6 +47,7 @@ class Distributed(NamedTuple):
         root: the nested state dict, tensors in it as `PickledTensor` whose ``identity`` is the flat name.
         chunks: flat name -> its chunks.
         nbytes: of all files together.
+        stamp: of the metadata's file.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class Distributed(NamedTuple):
     root: Table
     chunks: Mapping[str, tuple[Chunk, ...]]
     nbytes: int
+    stamp: Stamp
 
 
 class DcpSource(Source):
@@ -71,6 +74,10 @@ class DcpSource(Source):
         self.flat = {key: str(tensor.identity) for key, _, tensor in weights.tensors}
         names = sorted({chunk.file for key in self.flat for chunk in checkpoint.chunks.get(self.flat[key], ())})
         self.files = tuple(checkpoint.folder / name for name in names)
+
+    def changed(self) -> Path | None:
+        with RegularFile(self.checkpoint.folder / METADATA) as file:
+            return file.path if file.stamp != self.checkpoint.stamp else None
 
     def specs(self) -> list[TensorSpec]:
         """The tensors in order."""
@@ -113,6 +120,7 @@ def read_distributed(metadata: Path) -> Distributed:
         if file.size > MAX_PICKLE:
             raise UnsafeError(f"{metadata}: {file.size:,} bytes are more than any real metadata", "do not trust it")
         graph = read_pickle(file.read_at(0, file.size), str(metadata))
+        stamp = file.stamp
     found = attributes(graph.root)
     if found is None or dict_items(found.get("state_dict_metadata")) is None:
         raise FormatError(f"{metadata} is no metadata of a distributed checkpoint", "name the checkpoint's own folder")
@@ -133,7 +141,7 @@ def read_distributed(metadata: Path) -> Distributed:
         leaves.append((paths.get(name, (name,)), leaf))
     files = {chunk.file for made in chunks.values() for chunk in made}
     nbytes = metadata.stat().st_size + _check_files(metadata.parent, files)
-    return Distributed(metadata.parent, graph, _nested(leaves), chunks, nbytes)
+    return Distributed(metadata.parent, graph, _nested(leaves), chunks, nbytes, stamp)
 
 
 def _tensor(name: str, entry: Node) -> PickledTensor | None:

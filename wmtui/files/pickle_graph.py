@@ -108,7 +108,8 @@ class Graph(NamedTuple):
         protocol: the protocol that it declares.
         end: where it ends in the data.
         globals: all classes and functions that it names.
-        persistents: all its references to things outside.
+        persistents: all its references to things outside, but those of folded tensors.
+        folded: its folded tensors, of `wmtui.files.folded`.
     """
 
     root: Node
@@ -116,6 +117,7 @@ class Graph(NamedTuple):
     end: int
     globals: tuple[Global, ...] = ()
     persistents: tuple[Persistent, ...] = ()
+    folded: tuple[Node, ...] = ()
 
 
 def path_of(func: Node) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Literal, cast
 
 from wmtui.errors import FormatError, UnsafeError
+from wmtui.files.folded import FoldedTensor
+from wmtui.files.folding import NOTABLE, Fold, Folder, Unfoldable
 from wmtui.files.pickle_graph import NO_STATE, Bag, Call, Global, Node, Persistent, Table
 
 MAX_STACK = 4_000_000
@@ -33,9 +35,11 @@ class Machine:
         where: what messages call it.
         pos: the opcode that is read now; ``start`` is the first.
         room: units of memory that may still be taken.
+        steps: opcodes that may still be carried out, about.
+        folder: what folds tensors; ``None`` where none are folded.
     """
 
-    def __init__(self, data: bytes, where: str, start: int) -> None:
+    def __init__(self, data: bytes, where: str, start: int, steps: int, fold: Fold | None) -> None:
         self.data = data
         self.where = where
         self.pos = start
@@ -49,6 +53,8 @@ class Machine:
         self.persistents: list[Persistent] = []
         self.tuples: dict[tuple[Node, ...], tuple[Node, ...]] = {}
         self.room = MAX_UNITS
+        self.steps = steps
+        self.folder = Folder(fold, self.memo, self.persistents) if fold is not None else None
 
     def broken(self, what: str) -> FormatError:
         return FormatError(f"{self.where}: the pickle {what} (at byte {self.pos - self.start})", NOT_TORCH)
@@ -67,7 +73,13 @@ class Machine:
     # memo
 
     def put(self, index: int) -> None:
-        """Remember the top of the stack under an index that is not the next one."""
+        """Remember the top of the stack under an index that is not the next one, as no checkpoint's writer does.
+
+        Raises:
+            Unfoldable: what folds tensors would not find it.
+        """
+        if self.folder is not None:
+            raise Unfoldable
         if index < len(self.memo):
             self.memo[index] = self.stack[-1]
         else:
@@ -76,10 +88,22 @@ class Machine:
             self.sparse[index] = self.stack[-1]
 
     def recall(self, index: int) -> Node:
+        if 0 <= index < len(self.memo):
+            return self.again(self.memo[index])
         try:
-            return self.sparse[index]
+            return self.again(self.sparse[index])
         except KeyError:
             raise self.broken(f"recalls entry {index} of its memo, which it never made") from None
+
+    def again(self, node: Node) -> Node:
+        """A node that gets one more place."""
+        if self.folder is not None and type(node) in NOTABLE:
+            self.folder.recalled(node)
+        return node
+
+    def no_target(self, what: str) -> Exception:
+        """The error for something that cannot be changed in that way."""
+        return Unfoldable() if isinstance(self.stack[-1], FoldedTensor) else self.broken(what)
 
     def put_line(self) -> None:
         index = int(self.line())
@@ -89,8 +113,7 @@ class Machine:
             self.put(index)
 
     def recall_line(self) -> Node:
-        index = int(self.line())
-        return self.memo[index] if 0 <= index < len(self.memo) else self.recall(index)
+        return self.recall(int(self.line()))
 
     # reading
 
@@ -174,7 +197,7 @@ class Machine:
         elif isinstance(target, Bag):
             target.elements.extend(values)
         else:
-            raise self.broken("appends to something that is no list")
+            raise self.no_target("appends to something that is no list")
 
     def set_items(self, values: list[Node]) -> None:
         target = self.stack[-1]
@@ -189,13 +212,13 @@ class Machine:
                 target.items = []
             target.items.extend(pairs)
         else:
-            raise self.broken("sets items of something that is no dict")
+            raise self.no_target("sets items of something that is no dict")
 
     def build(self) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
         if not isinstance(target, Call):
-            raise self.broken("sets the state of something that is no object")
+            raise self.no_target("sets the state of something that is no object")
         target.state = state if target.state is NO_STATE else (target.state, state)
 
     def make(self, how: Literal["reduce", "newobj", "newobj_ex", "inst"], func: Node, args: Node) -> Call:
@@ -306,7 +329,7 @@ def _others() -> dict[int, Callable[[Machine], object]]:
         b"B": push(lambda r: r.take(r.number(4))),
         b"\x8e": push(lambda r: r.take(r.number(8))),
         b"1": Machine.popmark,
-        b"2": push(lambda r: r.stack[-1]),
+        b"2": push(lambda r: r.again(r.stack[-1])),
         b"g": push(Machine.recall_line),
         b"p": Machine.put_line,
         **dict.fromkeys((b"\x82", b"\x83", b"\x84", b"\x97", b"\x98"), Machine.unsupported),

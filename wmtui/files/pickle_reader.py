@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from itertools import repeat
 
 from wmtui.errors import FormatError, UnsafeError
-from wmtui.files.pickle_graph import Call, Graph, Persistent, Table
+from wmtui.files.folding import NOTABLE, Fold, Unfoldable
+from wmtui.files.pickle_graph import Call, Global, Graph, Persistent, Table
 from wmtui.files.pickle_machine import LONG_TEXT, MAX_STACK, NOT_TORCH, OTHERS, TOO_LARGE, Machine
 from wmtui.files.quiet_gc import no_garbage_collection
 
@@ -23,20 +25,30 @@ class Truncated(FormatError):
     """The data end before the pickle does."""
 
 
-def read_pickle(data: bytes, where: str, start: int = 0) -> Graph:
+def read_pickle(data: bytes, where: str, start: int = 0, *, fold: Fold | None = None) -> Graph:
     """Read one pickle.
 
     Args:
         data: bytes that hold it.
         where: what messages call it: a file, or a member of a file.
         start: its first byte.
+        fold: makes what is kept of plain tensors, such as `wmtui.files.folded.FoldedTensor` itself; ``None`` to keep
+            their calls.
 
     Raises:
         Truncated: the data end before it does.
         UnsafeError: it would take more memory or time than any checkpoint needs.
         FormatError: it is no pickle.
     """
-    machine = Machine(data, where, start)
+    machine = Machine(data, where, start, MAX_STEPS, fold)
+    with suppress(Unfoldable):
+        return _read(machine)
+    machine = Machine(data, where, start, machine.steps, fold=None)  # the other one is gone
+    return _read(machine)
+
+
+def _read(machine: Machine) -> Graph:
+    data, where = machine.data, machine.where
     with no_garbage_collection():
         try:
             return _run(machine)
@@ -59,8 +71,10 @@ def _run(machine: Machine) -> Graph:
     remember = memo.append
     shared = machine.shared
     room = machine.room
+    fold = machine.folder.fold if machine.folder is not None else None
     try:
-        for _ in repeat(None, MAX_STEPS // _BETWEEN):
+        while machine.steps > 0:
+            machine.steps -= _BETWEEN
             for _ in repeat(None, _BETWEEN):
                 op = data[pos]
                 pos += 1
@@ -83,10 +97,14 @@ def _run(machine: Machine) -> Graph:
                     index = data[pos]
                     pos += 1
                     push(memo[index] if index < len(memo) else machine.recall(index))
+                    if type(stack[-1]) in NOTABLE:
+                        machine.again(stack[-1])
                 elif op == 0x6A:  # LONG_BINGET
                     (index,) = _uint32(data, pos)
                     pos += 4
                     push(memo[index] if index < len(memo) else machine.recall(index))
+                    if type(stack[-1]) in NOTABLE:
+                        machine.again(stack[-1])
                 elif op == 0x4B:  # BININT1
                     push(data[pos])
                     pos += 1
@@ -111,7 +129,9 @@ def _run(machine: Machine) -> Graph:
                     room -= 3
                 elif op == 0x52:  # REDUCE
                     args = stack.pop()
-                    stack[-1] = Call("reduce", stack[-1], args)
+                    func = stack[-1]
+                    folded = fold(func, args) if fold and type(func) is Global else None
+                    stack[-1] = Call("reduce", func, args) if folded is None else folded
                     room -= 4
                 elif op == 0x58:  # BINUNICODE
                     (length,) = _uint32(data, pos)
@@ -165,8 +185,9 @@ def _run(machine: Machine) -> Graph:
                         stack.pop()
                 elif op == 0x2E:  # STOP
                     machine.pos = pos
-                    named = tuple(machine.globals.values())
-                    return Graph(stack.pop(), machine.protocol, pos, named, tuple(machine.persistents))
+                    named, persistents = tuple(machine.globals.values()), tuple(machine.persistents)
+                    tensors = tuple(machine.folder.folded) if machine.folder is not None else ()
+                    return Graph(stack.pop(), machine.protocol, pos, named, persistents, tensors)
                 else:
                     handler = OTHERS.get(op)
                     if handler is None:

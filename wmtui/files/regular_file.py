@@ -6,10 +6,14 @@ import os
 import stat
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 from wmtui.errors import FormatError, InputError, MissingError
 
 _AGAIN = "copy or download it again; make sure that nothing is still writing it"
+
+
+Stamp: TypeAlias = tuple[int, int, int, int]
 
 
 class RegularFile:
@@ -24,6 +28,7 @@ class RegularFile:
         path: as it was given.
         start: the byte of the file at which offsets begin to count.
         size: in bytes, when it was opened.
+        stamp: another one where the file was replaced or written to.
 
     Raises:
         MissingError: there is nothing at the path.
@@ -48,6 +53,7 @@ class RegularFile:
             os.close(self._fd)
             raise
         self.size = info.st_size - start if length is None else length
+        self.stamp: Stamp = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
 
     def __enter__(self) -> RegularFile:
         return self

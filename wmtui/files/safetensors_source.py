@@ -48,6 +48,9 @@ class SafetensorsSource(Source):
         dtype, shape = torch_view(entry)
         return Place(header.path, header.data_start + begin, end - begin, key, dtype, shape)
 
+    def changed(self) -> Path | None:
+        return next((header.path for header in self.headers if not header.unchanged()), None)
+
     def specs(self) -> list[TensorSpec]:
         """The tensors in order."""
         sharded = self.index is not None

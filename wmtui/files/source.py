@@ -76,6 +76,14 @@ class Source(ABC):
             InputError: no such tensor, or its data do not lie in a file as plain elements.
         """
 
+    def changed(self) -> Path | None:
+        """A file that is not as it was when it was opened any more; ``None`` where all are.
+
+        Raises:
+            InputError: one cannot be read.
+        """
+        return None
+
     def pieces(self, key: str) -> tuple[Piece, ...]:
         """The parts of a tensor, for formats that spread one over several places; see `place` for the errors."""
         place = self.place(key)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from wmtui.errors import FormatError, UnsafeError
 from wmtui.files.dtypes import nbytes_of
+from wmtui.files.folded import FoldedTensor, Like, View
+from wmtui.files.folding import Fold
 from wmtui.files.pickle_graph import MAX_PICKLE, Graph
 from wmtui.files.pickle_reader import read_pickle
-from wmtui.files.regular_file import RegularFile
+from wmtui.files.regular_file import RegularFile, Stamp
 from wmtui.files.source import Place, no_data
 from wmtui.files.torch_legacy import is_legacy, read_legacy
 from wmtui.files.torch_tar import is_tar, read_tar
-from wmtui.files.torch_tensors import PickledTensor, StorageRef, fits, storage_of
+from wmtui.files.torch_tensors import PickledTensor, StorageRef, fits, storages_of
 from wmtui.files.zip_directory import DEFLATED, ZipDirectory, data_offset, read_directory, read_member
 
 Form = Literal["zip", "legacy", "tar", "pickle", "torchscript"]
@@ -44,6 +46,7 @@ class TorchFile:
         storages: for the old formats, (offset, bytes) of each storage by its key.
         notes: what is odd about it, one line each.
         start: where it begins, for one that is part of a larger file.
+        stamp: of the file.
     """
 
     path: Path
@@ -56,6 +59,7 @@ class TorchFile:
     storages: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     start: int = 0
+    stamp: Stamp | None = None
 
     def missing_storage(self, ref: StorageRef) -> bool:
         """Whether the file lacks a storage, or holds less of it than the pickle says."""
@@ -100,36 +104,44 @@ class TorchFile:
             return data_offset(file, member), member.stored, member.name, member.method == DEFLATED
 
 
-def read_torch_file(path: Path) -> TorchFile:
+def read_torch_file(path: Path, *, to_keep: bool = True) -> TorchFile:
     """Read everything but the storages of a file of ``torch.save`` in any format, or of a plain pickle.
+
+    Args:
+        to_keep: if not, a zip's tensors do not tell where they lie; that they are there is checked nonetheless.
 
     Raises:
         FormatError: it is damaged, or none of these.
         UnsafeError: reading it would exhaust the machine.
         InputError: it cannot be read.
     """
-    return read_torch_part(path, 0, None)
+    return read_torch_part(path, 0, None, to_keep)
 
 
-def read_torch_part(path: Path, start: int, length: int | None) -> TorchFile:
+def read_torch_part(path: Path, start: int, length: int | None, to_keep: bool = True) -> TorchFile:
     """The same for a part of a larger file, such as a chunk of a distributed checkpoint."""
     with RegularFile(path, start, length) as file:
-        head = file.read_at(0, min(512, file.size))
-        if head.startswith(b"PK"):
-            return _read_zip(file)
-        if is_legacy(head) or is_tar(head):
-            form: Form = "tar" if is_tar(head) else "legacy"
-            read = read_tar(file) if form == "tar" else read_legacy(file)
-            return TorchFile(path, file.size, form, read.graph, read.byteorder, storages=read.storages, start=start)
-        if file.size > MAX_PICKLE:
-            raise UnsafeError(
-                f"{path}: a pickle of {file.size:,} bytes is more than is read whole",
-                "load it where you trust it, and save it with torch.save(state_dict, ...)",
-            )
-        return TorchFile(path, file.size, "pickle", read_pickle(file.read_at(0, file.size), str(path)))
+        return replace(_read(file, to_keep), start=start, stamp=file.stamp)
 
 
-def _read_zip(file: RegularFile) -> TorchFile:
+def _read(file: RegularFile, to_keep: bool) -> TorchFile:
+    path = file.path
+    head = file.read_at(0, min(512, file.size))
+    if head.startswith(b"PK"):
+        return _read_zip(file, to_keep)
+    if is_legacy(head) or is_tar(head):
+        form: Form = "tar" if is_tar(head) else "legacy"
+        read = read_tar(file) if form == "tar" else read_legacy(file)
+        return TorchFile(path, file.size, form, read.graph, read.byteorder, storages=read.storages)
+    if file.size > MAX_PICKLE:
+        raise UnsafeError(
+            f"{path}: a pickle of {file.size:,} bytes is more than is read whole",
+            "load it where you trust it, and save it with torch.save(state_dict, ...)",
+        )
+    return TorchFile(path, file.size, "pickle", read_pickle(file.read_at(0, file.size), str(path)))
+
+
+def _read_zip(file: RegularFile, to_keep: bool) -> TorchFile:
     directory = read_directory(file)
     path = file.path
     top = _top(directory)
@@ -145,13 +157,32 @@ def _read_zip(file: RegularFile) -> TorchFile:
     big = order is not None and order.size == 3 and read_member(file, order, 16) == b"big"
     scripted = f"{top}constants.pkl" in members and any(name.startswith(f"{top}code/") for name in members)
     made = TorchFile(
-        path, file.size, "torchscript" if scripted else "zip", read_pickle(data, f"{path} (data.pkl)"),
-        "big" if big else "little", top, directory, start=file.start,
+        path, file.size, "torchscript" if scripted else "zip", Graph(None, 2, 0), "big" if big else "little", top,
+        directory,
     )  # fmt: skip
-    absent = sorted({ref.key for ref in map(storage_of, made.graph.persistents) if ref and made.missing_storage(ref)})
+    absent: set[str] = set()
+
+    def look(refs: Iterable[StorageRef]) -> None:
+        absent.update(ref.key for ref in refs if made.missing_storage(ref))
+
+    fold = FoldedTensor if to_keep else _passing(look)
+    graph = read_pickle(data, f"{path} (data.pkl)", fold=fold)
+    look(storages_of(graph))
     if absent:
-        notes.append(f"{len(absent)} storages are missing or too short, such as {absent[0]!r}: the file is damaged")
-    return replace(made, notes=tuple(notes))
+        notes.append(f"{len(absent)} storages are missing or too short, such as {min(absent)!r}: the file is damaged")
+    return replace(made, graph=graph, notes=tuple(notes))
+
+
+def _passing(look: Callable[[Iterable[StorageRef]], None]) -> Fold:
+    """Nodes of tensors that are looked at as they pass; those that are alike but for their storage are one."""
+    kept: dict[tuple[Like, View], FoldedTensor] = {}
+
+    def fold(like: Like, view: View, key: str) -> FoldedTensor:
+        made = FoldedTensor(like, view, key)
+        look(storages_of(Graph(None, 2, 0, folded=(made,))))
+        return kept.setdefault((like, view), made)
+
+    return fold
 
 
 def _top(directory: ZipDirectory) -> str | None:

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from wmtui.errors import FormatError, UnsafeError
 from wmtui.files.dtypes import nbytes_of
+from wmtui.files.folded import FoldedTensor
 from wmtui.files.pickle_graph import MAX_PICKLE, Graph, get
 from wmtui.files.pickle_reader import Truncated, read_pickle
 from wmtui.files.regular_file import RegularFile
-from wmtui.files.torch_tensors import storage_of
+from wmtui.files.torch_tensors import storages_of
 
 MAGIC = 0x1950A86A20F9469CFC6C
 _MAGIC_BYTES = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
@@ -58,7 +59,7 @@ def _read_pickles(file: RegularFile) -> tuple[Graph, list[str], object, int]:
             magic = read_pickle(data, where)
             protocol = read_pickle(data, where, magic.end)
             system = read_pickle(data, where, protocol.end)
-            graph = read_pickle(data, where, system.end)
+            graph = read_pickle(data, where, system.end, fold=FoldedTensor)
             keys = read_pickle(data, where, graph.end)
             break
         except Truncated:
@@ -78,7 +79,7 @@ def _read_pickles(file: RegularFile) -> tuple[Graph, list[str], object, int]:
 
 
 def _find_storages(file: RegularFile, graph: Graph, keys: list[str], start: int) -> dict[str, tuple[int, int]]:
-    types = {ref.key: ref.dtype for ref in map(storage_of, graph.persistents) if ref is not None}
+    types = {ref.key: ref.dtype for ref in storages_of(graph)}
     storages = {}
     for key in keys:
         if key not in types:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 from wmtui.core.listing import TensorSpec
 from wmtui.errors import FormatError, KeyMissingError, UnsafeError
 from wmtui.files.contents import strangers
-from wmtui.files.pickle_graph import Node
+from wmtui.files.regular_file import RegularFile
 from wmtui.files.source import Place, Source
 from wmtui.files.torch_file import TorchFile
 from wmtui.files.torch_tensors import PickledTensor, fits
@@ -31,7 +33,6 @@ class TorchSource(Source):
         parts: the files in order. ``part.weights.node`` is the `wmtui.files.pickle_graph` node of the dict (or of the
             pickled module) within ``part.file.graph.root``: rename by its place there.
         index: the index file of a sharded checkpoint; else ``None``.
-        owner: key -> (number of its part, tensor, node), in order.
     """
 
     def __init__(self, location: Path, parts: Sequence[TorchPart], index: Path | None = None) -> None:
@@ -40,37 +41,65 @@ class TorchSource(Source):
         self.index = index
         self.files = tuple(part.file.path for part in parts)
         self.refusal = _refusal(parts)
-        self.owner: dict[str, tuple[int, PickledTensor, Node]] = {}
-        for i, part in enumerate(parts):
-            for key, node, tensor in part.weights.tensors:
-                if key in self.owner and self.owner[key][0] != i:
+        self._starts = [0, *accumulate(len(part.weights.tensors) for part in parts)]
+        self._numbers: dict[str, int] = {}
+        if len(parts) > 1:
+            self._look_up()
+
+    def part_of(self, key: str) -> int:
+        """The number of the part that holds a listed tensor."""
+        return bisect_right(self._starts, self._numbers[key]) - 1 if len(self.parts) > 1 else 0
+
+    def place(self, key: str) -> Place:
+        if not self._numbers:
+            self._look_up()
+        if key not in self._numbers:
+            raise KeyMissingError(f"{self.location.name} has no tensor {key!r}", "take a key of its listing")
+        number = self.part_of(key)
+        part = self.parts[number]
+        _, _, tensor = part.weights.tensors[self._numbers[key] - self._starts[number]]
+        return part.file.place(tensor, key)
+
+    def changed(self) -> Path | None:
+        for part in self.parts:
+            with RegularFile(part.file.path) as file:
+                if file.stamp != part.file.stamp:
+                    return part.file.path
+        return None
+
+    def _look_up(self) -> None:
+        """Number the tensors of all parts, by their keys."""
+        for i, part in enumerate(self.parts):
+            for number, (key, _, _) in enumerate(part.weights.tensors, self._starts[i]):
+                if self._numbers.setdefault(key, number) < self._starts[i]:
                     raise FormatError(
                         f"{part.file.path}: {key!r} is in another shard too", "remove the file that does not belong"
                     )
-                self.owner[key] = (i, tensor, node)
-
-    def place(self, key: str) -> Place:
-        if key not in self.owner:
-            raise KeyMissingError(f"{self.location.name} has no tensor {key!r}", "take a key of its listing")
-        number, tensor, _ = self.owner[key]
-        return self.parts[number].file.place(tensor, key)
+                self._numbers[key] = number
 
     def specs(self) -> list[TensorSpec]:
         """The tensors in order, ties known."""
-        firsts: dict[object, str] = {}
-        specs = []
+        specs: dict[str, TensorSpec] = {}  # a module may have a key twice: the last counts
         sharded = len(self.parts) > 1 or self.index is not None
-        for key, (number, tensor, _) in self.owner.items():
-            part = self.parts[number]
-            identity = (number, *identity_of(tensor))
-            first = firsts.setdefault(identity, key) if tensor.nbytes != 0 else key
-            specs.append(
-                TensorSpec(
+        ties = self._ties()
+        for part in self.parts:
+            for key, _, tensor in part.weights.tensors:
+                specs[key] = TensorSpec(
                     key, tensor.shape, tensor.dtype, part.weights.kinds.get(key, tensor.kind), tensor.nbytes,
-                    None if first == key else first, tensor.type_name, part.file.path.name if sharded else None,
-                )
-            )  # fmt: skip
-        return specs
+                    ties.get(key), tensor.type_name, part.file.path.name if sharded else None,
+                )  # fmt: skip
+        return list(specs.values())
+
+    def _ties(self) -> dict[str, str]:
+        """Key of a tied tensor -> the first key of the same tensor."""
+        firsts: dict[object, str] = {}
+        ties: dict[str, str] = {}
+        for number, part in enumerate(self.parts):
+            for key, _, tensor in part.weights.tensors:
+                first = firsts.setdefault((number, *identity_of(tensor)), key) if tensor.nbytes != 0 else key
+                if first != key:
+                    ties[key] = first
+        return ties
 
 
 def identity_of(tensor: PickledTensor) -> tuple[object, ...]:

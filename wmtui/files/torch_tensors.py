@@ -6,13 +6,15 @@ The functions are those of ``torch._utils`` and ``torch._tensor`` from PyTorch 0
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
 from wmtui.core.listing import Kind
 from wmtui.files.dtypes import BITS, NUMPY_CODES, STORAGES, nbytes_of, torch_name
-from wmtui.files.pickle_graph import Call, Global, Node, Persistent, get, path_of
+from wmtui.files.folded import FoldedTensor, Like, View
+from wmtui.files.pickle_graph import Call, Global, Graph, Node, Persistent, get, path_of
 
 MAX_DIMS = 64
 _STORAGE_CLASS = re.compile(rb"ctorch\n(\w+Storage)\n")
@@ -64,6 +66,12 @@ def tensor_of(node: Node) -> PickledTensor | None:
 
     The readers of old tar files put `PickledTensor` in the place of their persistent ids.
     """
+    if isinstance(node, FoldedTensor):
+        like = folded_as(node.like, node.view)
+        ref = like.storage if like is not None else None
+        assert like is not None  # or it would not have been folded
+        assert ref is not None
+        return like._replace(storage=ref._replace(key=node.key))
     if not isinstance(node, Call):
         return node.pid if isinstance(node, Persistent) and isinstance(node.pid, PickledTensor) else None
     rebuild = _REBUILD.get(path_of(node.func))
@@ -82,6 +90,13 @@ def tensor_of(node: Node) -> PickledTensor | None:
     return made
 
 
+@lru_cache(10_000)
+def folded_as(like: Like, view: View) -> PickledTensor | None:
+    """The tensor that a folded one is but for the key of its storage; ``None`` where that makes no sense."""
+    made = tensor_of(FoldedTensor(like, view, "").unfolded())
+    return made if made is not None and made.storage is not None else None
+
+
 def storage_of(node: Node) -> StorageRef | None:
     """The storage that a persistent id names: ``("storage", class, key, location, numel[, view])``."""
     pid = node.pid if isinstance(node, Persistent) else None
@@ -95,6 +110,18 @@ def storage_of(node: Node) -> StorageRef | None:
     if isinstance(view, tuple) and len(view) == 3 and _is_count(view[1]) and _is_count(view[2]):
         return StorageRef(str(key), dtype, view[2], view[1])
     return StorageRef(str(key), dtype, numel)
+
+
+def storages_of(graph: Graph) -> Iterator[StorageRef]:
+    """All storages that a graph names, once for each mention."""
+    for node in graph.persistents:
+        ref = storage_of(node)
+        if ref is not None:
+            yield ref
+    for folded in graph.folded:
+        tensor = tensor_of(folded)
+        if tensor is not None and tensor.storage is not None:
+            yield tensor.storage
 
 
 def ints(node: Node) -> tuple[int, ...] | None:

@@ -15,8 +15,8 @@ from wmtui.files.pickle_graph import Call, Global, Node
 from wmtui.files.pickled_modules import MAX_DEPTH, MAX_KEYS, attributes, module_class
 from wmtui.files.regular_file import RegularFile
 from wmtui.files.torch_file import TorchFile
-from wmtui.files.torch_tensors import PickledTensor, tensor_of
-from wmtui.files.unwrap import Weights
+from wmtui.files.torch_tensors import tensor_of
+from wmtui.files.unwrap import Tensors, Weights
 from wmtui.files.zip_directory import read_member
 
 MAX_CODE = 64 << 20
@@ -33,7 +33,7 @@ def script_weights(file: TorchFile) -> Weights:
         UnsafeError: its code is larger, or its modules are more, than those of any real model.
     """
     kinds = _declared(file)
-    tensors: list[tuple[str, Node, PickledTensor]] = []
+    tensors = Tensors()
     found: dict[str, Kind] = {}
     stack: list[tuple[str, Node, int]] = [("", file.graph.root, 0)]
     seen = 0
@@ -45,7 +45,7 @@ def script_weights(file: TorchFile) -> Weights:
             for name, value in inside.items():
                 tensor = tensor_of(value) if names.get(name) == wanted else None
                 if tensor is not None:
-                    tensors.append((prefix + name, value, tensor))
+                    tensors.append(prefix + name, value, tensor)
                     found[prefix + name] = names[name]
         children = [(f"{prefix}{name}.", value, depth + 1) for name, value in inside.items() if _is_module(value)]
         seen += len(children)

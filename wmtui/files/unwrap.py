@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import overload
 
 from wmtui.core.listing import Kind
 from wmtui.core.printable import printable
 from wmtui.errors import ChoiceError, KeyMissingError
+from wmtui.files.folded import FoldedTensor
 from wmtui.files.pickle_graph import Node, dict_items, string_items
 from wmtui.files.pickled_modules import attributes, module_attributes, state_dict
 from wmtui.files.torch_tensors import PickledTensor, tensor_of
@@ -23,6 +25,46 @@ MAX_DEPTH = 12
 MAX_VISITS = 200_000
 MAX_LIST = 64
 _ASIDE = ("optim", "sched", "scaler", "rng", "random", "callback", "loop", "hparam", "hyper_param", "config", "args")
+
+
+class Tensors(Sequence[tuple[str, Node, PickledTensor]]):
+    """(key, node, tensor) of each entry of a dictionary; what folded nodes say is made each time it is asked for."""
+
+    def __init__(self, entries: Iterable[tuple[str, Node, PickledTensor]] = ()) -> None:
+        self._keys: list[str] = []
+        self._nodes: list[Node] = []
+        self._known: list[PickledTensor | None] = []
+        for entry in entries:
+            self.append(*entry)
+
+    def append(self, key: str, node: Node, tensor: PickledTensor) -> None:
+        """One more at the end."""
+        self._keys.append(key)
+        self._nodes.append(node)
+        self._known.append(None if isinstance(node, FoldedTensor) else tensor)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[str, Node, PickledTensor]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Tensors: ...
+
+    def __getitem__(self, at: int | slice) -> tuple[str, Node, PickledTensor] | Tensors:
+        if isinstance(at, slice):
+            return Tensors(self[i] for i in range(*at.indices(len(self))))
+        return self._entry(self._keys[at], self._nodes[at], self._known[at])
+
+    def __iter__(self) -> Iterator[tuple[str, Node, PickledTensor]]:
+        return map(self._entry, self._keys, self._nodes, self._known)
+
+    @staticmethod
+    def _entry(key: str, node: Node, known: PickledTensor | None) -> tuple[str, Node, PickledTensor]:
+        tensor = known or tensor_of(node)
+        assert tensor is not None
+        return key, node, tensor
 
 
 @dataclass(frozen=True)
@@ -39,7 +81,7 @@ class Weights:
 
     path: tuple[str, ...]
     node: Node
-    tensors: Sequence[tuple[str, Node, PickledTensor]]
+    tensors: Tensors
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     is_module: bool = False
 
@@ -144,7 +186,7 @@ def nodes_at(node: Node, path: str, before: tuple[str, ...] = ()) -> Iterator[tu
                 yield from nodes_at(child, path[len(name) + 1 :], (*before, name))
 
 
-def _look_into(node: Node) -> tuple[list[tuple[str, Node, PickledTensor]], list[tuple[str, Node]]]:
+def _look_into(node: Node) -> tuple[Tensors, list[tuple[str, Node]]]:
     """The tensors right in a dict, the attributes of an object or a short list; and what else there is to look into."""
     inside: Iterable[tuple[str, Node]]
     if dict_items(node) is not None:
@@ -153,11 +195,11 @@ def _look_into(node: Node) -> tuple[list[tuple[str, Node, PickledTensor]], list[
         inside = ((str(i), child) for i, child in enumerate(node))
     else:
         inside = (attributes(node) or {}).items()
-    tensors, children = [], []
+    tensors, children = Tensors(), []
     for name, child in inside:
         tensor = tensor_of(child)
         if tensor is not None:
-            tensors.append((name, child, tensor))
+            tensors.append(name, child, tensor)
         elif not isinstance(child, (str, bytes, int, float, type(None))):
             children.append((name, child))
     return tensors, children
@@ -166,9 +208,9 @@ def _look_into(node: Node) -> tuple[list[tuple[str, Node, PickledTensor]], list[
 def weights_at(path: tuple[str, ...], node: Node, where: str) -> Weights | None:
     """A dict's own tensors or those of a module's ``state_dict()``; ``None`` where there are none."""
     if module_attributes(node) is None:
-        tensors = _look_into(node)[0] if dict_items(node) is not None else []
+        tensors = _look_into(node)[0] if dict_items(node) is not None else Tensors()
         return Weights(path, node, tensors) if tensors else None
     entries = list(state_dict(node, where))
-    tensors = [(entry.key, entry.node, tensor) for entry in entries if (tensor := tensor_of(entry.node)) is not None]
+    tensors = Tensors((e.key, e.node, tensor) for e in entries if (tensor := tensor_of(e.node)) is not None)
     kinds = {entry.key: entry.kind for entry in entries}
     return Weights(path, node, tensors, kinds, is_module=True) if tensors else None

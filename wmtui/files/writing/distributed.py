@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from wmtui.errors import FormatError, KeyMissingError, PlanError, WriteError
 from wmtui.files.atomic import stage_folder, write_atomically, write_bytes
-from wmtui.files.dcp import DcpSource, read_distributed
+from wmtui.files.dcp import METADATA, DcpSource, read_distributed
 from wmtui.files.disk import Tick
 from wmtui.files.pickle_graph import Call, Node, Table, dict_items
 from wmtui.files.pickled_modules import attributes
@@ -21,15 +21,15 @@ from wmtui.files.regular_file import RegularFile
 from wmtui.files.torch_file import read_torch_part
 from wmtui.files.torch_tensors import tensor_of
 from wmtui.files.unwrap import Weights, choose, find_weights, nodes_at, weights_at
+from wmtui.files.writing.changes import Changes
 from wmtui.files.writing.inputs import UNCHANGED, Inputs, Wanted, place_of, wanted
 from wmtui.files.writing.jobs import Expected
 from wmtui.files.writing.pickle_writer import write_pickle
 from wmtui.files.writing.steps import Steps
 from wmtui.files.writing.torch_archive import Record, write_archive
-from wmtui.files.writing.torch_nodes import replace_items, size_node, storage_node, tensor_node
+from wmtui.files.writing.torch_nodes import size_node, storage_node, tensor_node
 from wmtui.files.writing.verify import same_elements
 
-METADATA = ".metadata"
 Path_ = tuple[Node, ...]
 
 
@@ -72,7 +72,7 @@ class DistributedEdit:
         self._folder = source.checkpoint.folder
         self._weights_key = source.weights.name
         self._expected = expected
-        self._graph = read_distributed(self._folder / METADATA).graph
+        self._graph = source.checkpoint.graph
         found = attributes(self._graph.root) or {}
         self._entries = dict_items(found.get("state_dict_metadata")) or []
         self._paths = dict(dict_items(found.get("planner_data")) or ())
@@ -107,10 +107,10 @@ class DistributedEdit:
             self._new[name] = []
         held = DcpSource(source.location, source.checkpoint, weights)
         for target, op in steps.outputs(flat):
-            old = flat[op.sources[0]]
+            old = flat[op.source]
             new = self._named((*self._path(old)[:-1], target))
             if op.permutation is not None or op.shape is not None:
-                new = new._replace(made=wanted(target, op, place_of(held, op.sources[0])))
+                new = new._replace(made=wanted(target, op, place_of(held, op.source)))
             self._new[old].append(new)
 
     def _path(self, flat: str) -> Path_:
@@ -197,8 +197,9 @@ class DistributedEdit:
                 total += self._write_list(place, number, name, moved, tick)
             made = self._write_changed(place, tick)
             total += sum(span.length for span in made.values())
-            self._change_metadata(moved, made)
-            total += write_bytes(place / METADATA, write_pickle(self._graph.root, self._graph.protocol, lambda n: n))
+            changes = self._changed_metadata(moved, made)
+            pickled = write_pickle(self._graph.root, self._graph.protocol, lambda n: n, instead=changes.nodes)
+            total += write_bytes(place / METADATA, pickled)
             self._check(place)
             if verify:
                 self._compare(place, moved, made, tick)
@@ -214,7 +215,7 @@ class DistributedEdit:
         path = place / f"__renamed_{number}.distcp"
         with write_atomically(path) as out, Inputs(place) as inputs:
             pickled = write_pickle(renamed, part.graph.protocol, lambda node: node)
-            write_archive(out, "archive/", pickled, {}, inputs, tick)
+            write_archive(out, "archive/", pickled, [], inputs, tick)
             size = out.size
         moved[old] = _Span(path.name, 0, size)
         return size
@@ -231,11 +232,11 @@ class DistributedEdit:
                 root = tensor_node(storage_node("0", made.dtype, made.nbytes), made.dtype, made.shape)
                 record = Record(made.place, made.nbytes, elements=made.elements)
                 pickled = write_pickle(root, 2, lambda node: node)
-                write_archive(out, "archive/", pickled, {"0": record}, inputs, tick)
+                write_archive(out, "archive/", pickled, [("0", record)], inputs, tick)
                 spans[name] = _Span(path.name, start, out.size - start)
         return spans
 
-    def _change_metadata(self, moved: Mapping[_Span, _Span], made: Mapping[str, _Span]) -> None:
+    def _changed_metadata(self, moved: Mapping[_Span, _Span], made: Mapping[str, _Span]) -> Changes:
         entries: list[tuple[Node, Node]] = [
             (name.flat, entry if name.made is None else _whole(entry, name.made.shape))
             for flat, entry in self._entries
@@ -254,9 +255,10 @@ class DistributedEdit:
                 place: dict[str, Node] = {"relative_path": new.file, "offset": new.offset, "length": new.length}
                 chunk = name.flat if name.made is not None else (name.flat, len(stored))  # one for all chunks it had
                 stored.setdefault(chunk, (_with(index, **at), info if new == span else _with(info, **place)))
+        changes = Changes()
         for table, items in zip(self._tables, (entries, paths, list(stored.values())), strict=True):
-            if dict_items(table) is not None:
-                replace_items(table, items)
+            changes.replace_items(table, items)
+        return changes
 
     def _check(self, place: Path) -> None:
         """Read the written metadata back and compare."""

@@ -20,7 +20,7 @@ from wmtui.files.source import Piece, Place, Source, no_data
 from wmtui.files.writing.elements import Elements, is_row_major, pieces, row_major
 
 _OPEN = 32
-UNCHANGED = Operation("rename", ("",), ("",))
+UNCHANGED = Operation("rename", "", "")
 _PACKED = ("float4_e2m1fn_x2", "bits1x8", "bits2x4", "bits4x2")
 """Types of which torch counts whole bytes, each with several elements."""
 _COMPLEX = ("complex32", "complex64", "complex128")
@@ -89,7 +89,7 @@ def wanted(key: str, op: Operation, place: Place) -> Wanted:
         op.permutation is not None or not is_row_major(place.shape, strides) or first_bit % 8
     ):
         raise InputError(
-            f"{op.sources[0]!r} is of type {place.dtype}, whose elements share bytes: it cannot be rearranged",
+            f"{op.source!r} is of type {place.dtype}, whose elements share bytes: it cannot be rearranged",
             "Reject the pair, or convert the tensor first.",
         )
     if bits % 8:

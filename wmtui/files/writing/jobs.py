@@ -15,8 +15,9 @@ from wmtui.files.disk import Tick
 from wmtui.files.dtypes import BITS
 from wmtui.files.safetensors_header import Entries, Entry, read_header, torch_view
 from wmtui.files.source import Place
-from wmtui.files.torch_file import read_torch_file
-from wmtui.files.unwrap import choose, find_weights
+from wmtui.files.torch_file import TorchFile, read_torch_file
+from wmtui.files.torch_source import TorchPart
+from wmtui.files.unwrap import Weights, choose, find_weights
 from wmtui.files.writing.inputs import Inputs, Wanted
 from wmtui.files.writing.pickle_writer import write_pickle
 from wmtui.files.writing.safetensors_writer import write_safetensors
@@ -39,7 +40,7 @@ class Outcome(NamedTuple):
     @property
     def key(self) -> str:
         """Its new key."""
-        return self.op.targets[0]
+        return self.op.target
 
     @property
     def expected(self) -> Expected:
@@ -179,33 +180,37 @@ class _TorchJob(Job):
         self._weights_key = weights_key
 
     def found(self, path: Path) -> Mapping[str, Expected]:
-        file = read_torch_file(path)
-        weights = choose(file.graph.root, find_weights(file.graph.root, str(path)), self._weights_key, str(path))
+        file = read_torch_file(path, to_keep=False)
         if file.notes:
             raise FormatError(file.notes[0])
-        return {key: (tensor.dtype, tensor.shape) for key, _, tensor in weights.tensors}
+        known: dict[Expected, Expected] = {}
+        found = ((key, (tensor.dtype, tensor.shape)) for key, _, tensor in self._weights(file).tensors)
+        return {key: known.setdefault(one, one) for key, one in found}
 
     def places(self, path: Path) -> Mapping[str, Place]:
         file = read_torch_file(path)
-        weights = choose(file.graph.root, find_weights(file.graph.root, str(path)), self._weights_key, str(path))
-        return {key: file.place(tensor, key) for key, _, tensor in weights.tensors if tensor.type_name is None}
+        return {k: file.place(tensor, k) for k, _, tensor in self._weights(file).tensors if tensor.type_name is None}
+
+    def _weights(self, file: TorchFile) -> Weights:
+        found = find_weights(file.graph.root, str(file.path))
+        return choose(file.graph.root, found, self._weights_key, str(file.path))
 
 
 class TorchEditJob(_TorchJob):
     """A torch file that is another one with other names; see `wmtui.files.writing.torch_edit` for the arguments."""
 
     def __init__(
-        self, outcomes: Sequence[Outcome], nbytes: int, path: Path, weights_key: str, steps: Steps,
+        self, outcomes: Sequence[Outcome], nbytes: int, part: TorchPart, steps: Steps,
         also: Sequence[str], optimizer: bool,
     ) -> None:  # fmt: skip
-        super().__init__(outcomes, nbytes, weights_key)
-        self._path = path
+        super().__init__(outcomes, nbytes, part.weights.name)
+        self._part = part
         self._steps = steps
         self._also = tuple(also)
         self._optimizer = optimizer
 
     def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
-        edit = TorchEdit(self._path, self._weights_key, self._steps, self._also, self._optimizer)
+        edit = TorchEdit(self._part, self._steps, self._also, self._optimizer)
         edit.write(output, inputs, tick)
         self.notes += edit.notes
 
@@ -239,7 +244,7 @@ class TorchFreshJob(_TorchJob):
 
     def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
         pickled = write_pickle(self._root, 2, lambda node: node)
-        write_archive(output, "archive/", pickled, self._storages, inputs, tick)
+        write_archive(output, "archive/", pickled, self._storages.items(), inputs, tick)
 
 
 def aliases_of(tensors: Iterable[Wanted]) -> dict[str, str]:

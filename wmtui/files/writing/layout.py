@@ -117,7 +117,7 @@ def make_distributed(opened: OpenedSide, plan: Plan, options: Options) -> Distri
 
 def _outcomes(opened: OpenedSide, steps: Steps) -> list[Outcome]:
     specs = _specs(opened)
-    made = [Outcome(op, specs[op.sources[0]]) for _, op in steps.outputs(specs.keys)]
+    made = [Outcome(op, specs[op.source]) for _, op in steps.outputs(specs.keys)]
     if not made:
         raise InputError("nothing would be written: every weight is dropped", "Accept some pairs, or keep the rest.")
     return made
@@ -167,12 +167,12 @@ def _by_file(made: Iterable[Outcome], opened: OpenedSide) -> dict[int, list[Outc
     source = opened.source
     groups: dict[int, list[Outcome]] = {}
     for outcome in made:
-        key = outcome.op.sources[0]
+        key = outcome.op.source
         number = 0
         if isinstance(source, SafetensorsSource):
             number = source.order[key]
         elif isinstance(source, TorchSource):
-            number = source.owner[key][0]
+            number = source.part_of(key)
         groups.setdefault(number, []).append(outcome)
     return dict(sorted(groups.items()))
 
@@ -196,10 +196,10 @@ def _edit_job(
 ) -> TorchEditJob:
     assert isinstance(opened.source, TorchSource)
     part = opened.source.parts[number]
-    used = {outcome.op.sources[0] for outcome in outcomes}
+    used = {outcome.op.source for outcome in outcomes}
     unused = sum(tensor.nbytes or 0 for key, _, tensor in part.weights.tensors if key not in used)
     size = max(part.file.size - unused, 0)
-    return TorchEditJob(outcomes, size, part.file.path, part.weights.name, steps, options.also, options.optimizer)
+    return TorchEditJob(outcomes, size, part, steps, options.also, options.optimizer)
 
 
 def _fresh_job(
@@ -209,16 +209,16 @@ def _fresh_job(
     if kind == "safetensors":
         for outcome in outcomes:
             if safetensors_entry(*outcome.expected) is None:
-                raise no_such_type(outcome.op.sources[0], outcome.expected[0])
+                raise no_such_type(outcome.op.source, outcome.expected[0])
     make = made_of(source)
     if kind == "torch":
         return TorchFreshJob(outcomes, make)
     metadata: dict[str, str] = {"format": "pt"}
     if isinstance(source, SafetensorsSource):
         metadata = dict(opened.side.metadata if options.shard_size else source.headers[number].metadata)
-    copied = {outcome.op.sources[0] for outcome in outcomes if outcome.op.kind == "alias"}
+    copied = {outcome.op.source for outcome in outcomes if outcome.op.kind == "alias"}
     alone = isinstance(source, SafetensorsSource)  # nothing else in it can lie at one place with another
-    aliases = aliases_of(make(outcome) for outcome in outcomes if not alone or outcome.op.sources[0] in copied)
+    aliases = aliases_of(make(outcome) for outcome in outcomes if not alone or outcome.op.source in copied)
     if aliases:
         some = next(iter(aliases))
         notes.append(
@@ -236,7 +236,7 @@ def made_of(source: Source) -> Make:
     """
 
     def make(outcome: Outcome) -> Wanted:
-        return wanted(outcome.key, outcome.op, place_of(source, outcome.op.sources[0]))
+        return wanted(outcome.key, outcome.op, place_of(source, outcome.op.source))
 
     return make if isinstance(source, SafetensorsSource) else cache(make)  # others look into their files for it
 

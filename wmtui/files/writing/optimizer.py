@@ -11,7 +11,7 @@ from wmtui.files.pickle_graph import Node, dict_items, get
 from wmtui.files.source import OpenedSide
 from wmtui.files.torch_source import TorchSource
 from wmtui.files.unwrap import MAX_DEPTH
-from wmtui.files.writing.torch_nodes import replace_items
+from wmtui.files.writing.changes import Changes
 
 _BY_INDEX = "the optimizer's state is kept by index, not by name"
 
@@ -36,11 +36,12 @@ def index_warning(opened: OpenedSide, plan: Plan, target: Side | None) -> str | 
     return f"{_BY_INDEX}, and the parameters come in another order: {mine}, {theirs}; the state does not fit"
 
 
-def rename_optimizers(root: Node, names: Mapping[str, str]) -> list[str]:
+def rename_optimizers(root: Node, names: Mapping[str, str], changes: Changes) -> list[str]:
     """Rename the parameters in all optimizer states below a node that are kept by name.
 
     Args:
         names: old name -> new name of a weight.
+        changes: gets what is written instead.
 
     Returns:
         Notes on what was found, one line each.
@@ -53,11 +54,11 @@ def rename_optimizers(root: Node, names: Mapping[str, str]) -> list[str]:
             notes.append(f"{_BY_INDEX}: there are no names in it to rename")
             continue
         renamed = [(_new(key, names), value) for key, value in items]
-        replace_items(state, renamed)
+        changes.replace_items(state, renamed)
         for group in groups:
             params = get(group, "params")
             if isinstance(params, list):
-                params[:] = [_new(name, names) for name in params]
+                changes.replace(params, [_new(name, names) for name in params])
         count = sum(new != key for (new, _), key in zip(renamed, keys, strict=True))
         notes.append(f"renamed {count} of {len(keys)} parameters in the optimizer's state")
     return list(dict.fromkeys(notes)) or ["there is no optimizer state to rename"]

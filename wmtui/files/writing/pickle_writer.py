@@ -8,16 +8,19 @@ memo. No recursion: a graph may be as deep as its pickle was.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from wmtui.errors import FormatError
+from wmtui.files.folded import PERSISTENT_ID, FoldedTensor
 from wmtui.files.pickle_graph import NO_STATE, Bag, Call, Global, Node, Persistent, Table
 
 _BATCH = 1000
 """Items between two SETITEMS or APPENDS, as CPython does it."""
 _SHORT = 8
 """Arguments that are written again where two calls share them."""
+_MAX_TEXTS = 10_000
+"""Texts that are recalled where they come again."""
 _double = struct.Struct(">d").pack
 _uint32 = struct.Struct("<I").pack
 _int32 = struct.Struct("<i").pack
@@ -42,30 +45,43 @@ _BUILD = _Raw(b"b")
 _PERSID = _Raw(b"Q")
 
 
-def write_pickle(root: Node, protocol: int, persistent: Callable[[Persistent], Node]) -> bytes:
+def write_pickle(
+    root: Node,
+    protocol: int,
+    persistent: Callable[[Persistent], Node],
+    folded: Callable[[FoldedTensor], object] = lambda _: None,
+    instead: Mapping[int, Node] | None = None,
+) -> bytearray:
     """One pickle of a graph.
 
     Args:
         protocol: what the original declared; it decides by which names Python 3 finds the classes of Python 2.
         persistent: called for each persistent id in the order of writing; gives what is written in its place.
+        folded: called for each folded tensor in the order of writing.
+        instead: by the ``id`` of nodes of the graph, those that are written in their places.
 
     Raises:
         FormatError: the graph holds something that no pickle can.
     """
-    return _Writer(max(2, protocol), persistent).run(root)
+    return _Writer(max(2, protocol), persistent, folded, instead or {}).run(root)
 
 
 class _Writer:
-    def __init__(self, protocol: int, persistent: Callable[[Persistent], Node]) -> None:
+    def __init__(
+        self, protocol: int, persistent: Callable[[Persistent], Node], folded: Callable[[FoldedTensor], object],
+        instead: Mapping[int, Node],
+    ) -> None:  # fmt: skip
         self.protocol = protocol
         self.persistent = persistent
+        self.folded = folded
+        self.instead = instead
         self.out = bytearray(b"\x80" + bytes([protocol]))
         self.memo: dict[int, int] = {}
         self.texts: dict[str, int] = {}
         self.slots = 0
         self.kept: list[Node] = []  # the memo goes by identity, which only lasts as long as the object
 
-    def run(self, root: Node) -> bytes:
+    def run(self, root: Node) -> bytearray:
         todo: list[Node] = [root]
         out = self.out
         while todo:
@@ -92,10 +108,52 @@ class _Writer:
                 out += b")"
             elif id(node) in self.memo:
                 self.recall(self.memo[id(node)])
+            elif kind is FoldedTensor:
+                self.tensor(cast(FoldedTensor, node))
+            elif id(node) in self.instead:
+                todo.append(self.instead[id(node)])
             else:
                 self.begin(node, todo)
         out += b"."
-        return bytes(out)
+        return out
+
+    def tensor(self, node: FoldedTensor) -> None:
+        """A folded tensor, whose parts nothing else recalls."""
+        self.folded(node)
+        like, view = node.like, node.view
+        self.leaf(like.func)
+        self.out += b"(("
+        self.leaf(PERSISTENT_ID)
+        self.leaf(like.storage_class)
+        self.unremembered(node.key)
+        self.leaf(like.location)
+        self.integer(view.numel)
+        self.out += b"tQ"
+        self.integer(view.offset)
+        self.integers(view.shape)
+        self.integers(view.strides)
+        self.out += b"\x88" if like.requires_grad else b"\x89"
+        self.leaf(like.hooks)
+        self.out += b")R"
+        if like.dtype is not None:
+            self.leaf(like.dtype)
+        self.out += b"tR"
+        if node.recalled:
+            self.remember(node)
+
+    def leaf(self, node: str | Global) -> None:
+        if isinstance(node, str):
+            self.text(node)
+        elif id(node) in self.memo:
+            self.recall(self.memo[id(node)])
+        else:
+            self.named(node)
+
+    def integers(self, numbers: tuple[int, ...]) -> None:
+        self.out += b"" if len(numbers) <= 3 else b"("
+        for number in numbers:
+            self.integer(number)
+        self.out += (b")", b"\x85", b"\x86", b"\x87")[len(numbers)] if len(numbers) <= 3 else b"t"
 
     def begin(self, node: Node, todo: list[Node]) -> None:
         """Begin an object; what is left to do for it goes onto the stack, last things first."""
@@ -195,10 +253,14 @@ class _Writer:
         if slot is not None:
             self.recall(slot)
             return
+        self.unremembered(text)
+        if len(self.texts) < _MAX_TEXTS:
+            self.texts[text] = self.slots
+            self.put()
+
+    def unremembered(self, text: str) -> None:
         data = text.encode("utf-8", "surrogatepass")
         self.out += b"X" + _uint32(len(data)) + data
-        self.texts[text] = self.slots
-        self.put()
 
     def integer(self, value: int) -> None:
         if 0 <= value < 256:

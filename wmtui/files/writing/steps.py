@@ -13,28 +13,30 @@ class Steps(NamedTuple):
     """A plan by source key.
 
     Attributes:
-        by_source: source key -> the operations on it, in order.
+        firsts: source key -> the first operation on it.
+        further: source key -> the other operations on it, where there are any.
         dropped: source keys that are not written.
         others: what happens to weights that the plan does not know (outside of the prefix, say).
     """
 
-    by_source: Mapping[str, tuple[Operation, ...]]
+    firsts: Mapping[str, Operation]
+    further: Mapping[str, tuple[Operation, ...]]
     dropped: frozenset[str]
     others: Unmapped
 
     def of(self, key: str) -> tuple[Operation, ...]:
         """What becomes of a weight."""
-        known = self.by_source.get(key)
+        known = self.firsts.get(key)
         if known is not None:
-            return known
+            return (known, *self.further.get(key, ()))
         if key in self.dropped or self.others == "drop":
             return ()
-        return (Operation("rename", (key,), (key,)),)
+        return (Operation("rename", key, key),)
 
     @property
     def names(self) -> dict[str, str]:
         """Source key -> its first new name."""
-        return {key: ops[0].targets[0] for key, ops in self.by_source.items()}
+        return {key: op.target for key, op in self.firsts.items()}
 
     def outputs(self, keys: Iterable[str]) -> Iterator[tuple[str, Operation]]:
         """What becomes of some weights, in their order.
@@ -45,7 +47,7 @@ class Steps(NamedTuple):
         taken: dict[str, str] = {}
         for key in keys:
             for op in self.of(key):
-                target = op.targets[0]
+                target = op.target
                 if target in taken:
                     raise PlanError(
                         f"{taken[target]!r} and {key!r} would both become {target!r}",
@@ -57,10 +59,12 @@ class Steps(NamedTuple):
 
 def steps_of(plan: Plan, others: Unmapped) -> Steps:
     """A plan by source key."""
-    by_source: dict[str, tuple[Operation, ...]] = {}
+    firsts: dict[str, Operation] = {}
+    further: dict[str, tuple[Operation, ...]] = {}
     for op in plan.operations:
-        by_source[op.sources[0]] = (*by_source.get(op.sources[0], ()), op)
-    return Steps(by_source, frozenset(plan.dropped), others)
+        if firsts.setdefault(op.source, op) is not op:
+            further[op.source] = (*further.get(op.source, ()), op)
+    return Steps(firsts, further, frozenset(plan.dropped), others)
 
 
 class ModuleMap:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain, islice
 from typing import NamedTuple
 
 from wmtui.files import disk as disk_module
@@ -67,8 +68,8 @@ def small_members(file: TorchFile, source: RegularFile) -> dict[str, bytes]:
 def write_archive(
     output: OutputFile,
     top: str,
-    pickled: bytes,
-    storages: Mapping[str, Record],
+    pickled: bytearray,
+    storages: Iterable[tuple[str, Record]],
     inputs: Inputs,
     tick: Tick,
     members: Mapping[str, bytes] = _DEFAULTS,
@@ -77,7 +78,7 @@ def write_archive(
 
     Args:
         top: the folder in it (``archive/``).
-        storages: by their keys, in the order in which the pickle names them.
+        storages: (key, record), in the order in which the pickle names them.
         members: the small records.
 
     Raises:
@@ -89,15 +90,16 @@ def write_archive(
     archive = ZipWriter(output, alignment, tick)
     before = {f"{top}data.pkl": pickled} | {top + name: members[name] for name in _BEFORE if name in members}
     shift = 0
-    if storages:
-        key, first = next(iter(storages.items()))
+    rest = iter(storages)
+    for key, first in islice(rest, 1):
+        rest = chain([(key, first)], rest)
         start = archive.start_after(0, [*((name, len(data)) for name, data in before.items()),
                                         (f"{top}data/{key}", first.size)])  # fmt: skip
         shift = _to_same_phase(first, start, alignment, output, inputs)
     for name, data in before.items():
         archive.add(name, data, shift)
         shift = 0
-    for key, record in storages.items():
+    for key, record in rest:
         _write_storage(archive, f"{top}data/{key}", record, inputs, tick)
     for name, data in members.items():
         if name not in _BEFORE:

@@ -7,20 +7,21 @@ Files of the old formats come out as zip archives, whole pickled modules as plai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wmtui.core.plan import Operation
 from wmtui.errors import FormatError, KeyMissingError, PlanError
 from wmtui.files.atomic import OutputFile
 from wmtui.files.disk import Tick
 from wmtui.files.dtypes import nbytes_of
+from wmtui.files.folded import FoldedTensor
 from wmtui.files.pickle_graph import NO_STATE, Call, Node, Persistent, Table, dict_items, get, string_items
 from wmtui.files.quiet_gc import no_garbage_collection
 from wmtui.files.regular_file import RegularFile
-from wmtui.files.torch_file import read_torch_file
-from wmtui.files.torch_tensors import PickledTensor, StorageRef, storage_of
-from wmtui.files.unwrap import Weights, choose, find_weights, nodes_at, weights_at
+from wmtui.files.torch_source import TorchPart
+from wmtui.files.torch_tensors import PickledTensor, StorageRef, storage_of, storages_of, tensor_of
+from wmtui.files.unwrap import Weights, nodes_at, weights_at
+from wmtui.files.writing.changes import Changes
 from wmtui.files.writing.elements import row_major
 from wmtui.files.writing.inputs import Inputs, Wanted, wanted
 from wmtui.files.writing.optimizer import rename_optimizers
@@ -28,9 +29,8 @@ from wmtui.files.writing.pickle_writer import write_pickle
 from wmtui.files.writing.steps import ModuleMap, Steps, modules_of
 from wmtui.files.writing.torch_archive import Record, record_of, small_members, write_archive
 from wmtui.files.writing.torch_nodes import (
-    become_dict,
     moved,
-    replace_items,
+    ordered_dict,
     storage_node,
     storage_of_tensor,
     tensor_node,
@@ -39,11 +39,10 @@ from wmtui.files.writing.torch_nodes import (
 
 
 class TorchEdit:
-    """One file to be written again.
+    """One file to be written again; what is read stays as it is.
 
     Args:
-        path: the file.
-        weights_key: path of its dictionary of weights.
+        part: the file and its dictionary of weights.
         steps: what becomes of the weights.
         also: paths of further dictionaries with the same keys.
         optimizer: whether optimizer states that are kept by name are renamed too.
@@ -52,28 +51,28 @@ class TorchEdit:
         notes: what to know about the result, one line each.
 
     Raises:
-        InputError: the file cannot be read, a tensor cannot be transposed, a name is taken by something else, ...
+        InputError: the file has changed, a tensor cannot be transposed, a name is taken by something else, ...
     """
 
     @no_garbage_collection()
-    def __init__(self, path: Path, weights_key: str, steps: Steps, also: Sequence[str], optimizer: bool) -> None:
+    def __init__(self, part: TorchPart, steps: Steps, also: Sequence[str], optimizer: bool) -> None:
         self.notes: list[str] = []
-        self._file = read_torch_file(path)
+        self._file = part.file
         self._steps = steps
+        self._instead = Changes()
         self._made: dict[str, Wanted] = {}
         self._moved: dict[tuple[object, ...], Node] = {}
         self._tensors: dict[int, Node] = {}
-        self._storages: dict[str, StorageRef | Wanted] = {}
-        root = self._file.graph.root
-        weights = choose(root, find_weights(root, str(path)), weights_key, str(path))
+        self._storages: dict[str, StorageRef | FoldedTensor | Wanted] = {}
         further = [self._weights_at(name) for name in also]
-        for chosen in (weights, *(found for found in further if found.node is not weights.node)):
+        for chosen in (part.weights, *(found for found in further if found.node is not part.weights.node)):
             self._rename(chosen)
         if optimizer:
-            names = steps.names
-            self.notes += rename_optimizers(root, names)
+            self.notes += rename_optimizers(self._file.graph.root, steps.names, self._instead)
         if self._file.form != "zip":
-            self.notes.append(f"{path.name} is of an old format; written as a zip archive, torch's format since 1.6")
+            self.notes.append(
+                f"{self._file.path.name} is of an old format; written as a zip archive, torch's format since 1.6"
+            )
 
     def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
         """Write the file.
@@ -83,11 +82,13 @@ class TorchEdit:
             OSError: the disk is full, ...
         """
         file = self._file
-        with RegularFile(file.path) as source, no_garbage_collection():
-            pickled = write_pickle(file.graph.root, file.graph.protocol, self._persistent)
-            records = {key: self._record(key, source) for key in self._storages}
-            members = small_members(file, source)
-        write_archive(output, file.top or "archive/", pickled, records, inputs, tick, members)
+        graph = file.graph
+        with RegularFile(file.path) as source:
+            with no_garbage_collection():
+                pickled = write_pickle(graph.root, graph.protocol, self._persistent, self._folded, self._instead.nodes)
+                members = small_members(file, source)
+            records = ((key, self._record(key, source)) for key in self._storages)
+            write_archive(output, file.top or "archive/", pickled, records, inputs, tick, members)
 
     # ---- the dictionary
 
@@ -101,40 +102,40 @@ class TorchEdit:
     def _rename(self, weights: Weights) -> None:
         """Rename, drop and transform the entries of a dictionary at their places."""
         node = weights.node
-        tensors = {key: (value, tensor) for key, value, tensor in weights.tensors}
-        made: dict[str, list[tuple[Node, Node]]] = {}
-        names: dict[str, str] = {}
-        for target, op in self._steps.outputs(tensors):
-            source = op.sources[0]
-            value, tensor = tensors[source]
-            made.setdefault(source, []).append((target, self._changed(value, tensor, op)))
-            names.setdefault(source, target)
-        keys = [key for pairs in made.values() for key, _ in pairs]
+        tensors = {key: value for key, value, _ in weights.tensors}
+        keys = dict.fromkeys(target for target, _ in self._steps.outputs(tensors))
         if weights.is_module:
-            assert isinstance(node, Call)
-            become_dict(node, [(key, without_parameter(value)) for pairs in made.values() for key, value in pairs])
+            items = [(key, without_parameter(value)) for name in tensors for key, value in self._made_of(name, tensors)]
+            self._instead.replace(node, ordered_dict(items))
             self.notes.append("the whole pickled model is written as a plain state dict")
             return
-        items: list[tuple[Node, Node]] = []
-        taken = set(keys)
+        items = []
+        done: set[str] = set()
         for key, value in dict_items(node) or ():
             if isinstance(key, str) and key in tensors:
-                items += made.pop(key, ())
-            elif isinstance(key, str) and key in taken:
+                if key not in done:
+                    done.add(key)
+                    items += self._made_of(key, tensors)
+            elif isinstance(key, str) and key in keys:
                 raise PlanError(
                     f"{key!r} is the name of something else in the same dictionary", "Choose another target name."
                 )
             else:
                 items.append((key, value))
-        self._rename_metadata(node, names, tensors, (str(key) for key in keys))
-        replace_items(node, items)
+        self._instead.replace_items(node, items)
+        self._rename_metadata(node, tensors, keys)
 
-    @staticmethod
-    def _rename_metadata(node: Node, names: dict[str, str], before: Iterable[str], after: Iterable[str]) -> None:
+    def _made_of(self, source: str, tensors: Mapping[str, Node]) -> Iterator[tuple[Node, Node]]:
+        """What becomes of an entry: (new key, tensor)."""
+        for op in self._steps.of(source):
+            yield op.target, self._changed(tensors[source], op)
+
+    def _rename_metadata(self, node: Node, before: Iterable[str], after: Iterable[str]) -> None:
         """Rename the modules in a state dict's ``_metadata``, which tells their versions."""
         old = get(node.state, "_metadata") if isinstance(node, Call) and node.state is not NO_STATE else None
         if dict_items(old) is None:
             return
+        names = {key: ops[0].target for key in before if (ops := self._steps.of(key))}
         modules = ModuleMap(names, before)
         renamed: dict[str, Node] = {}
         for module, value in string_items(old):
@@ -145,25 +146,27 @@ class TorchEdit:
             if module not in renamed:
                 version = renamed[module] = Table()
                 version.items.append(("version", 1))
-        replace_items(old, list(renamed.items()))
+        self._instead.replace_items(old, list(renamed.items()))
 
     # ---- transforms
 
-    def _changed(self, node: Node, tensor: PickledTensor, op: Operation) -> Node:
+    def _changed(self, node: Node, op: Operation) -> Node:
         """A tensor's node after a transform; the node itself where there is none."""
         if op.permutation is None and op.shape is None:
             return node
         name = (id(node), op.permutation, op.shape)
         if name not in self._moved:
-            self._moved[name] = self._transformed(node, tensor, op)
+            self._moved[name] = self._transformed(node, op)
         return self._moved[name]
 
-    def _transformed(self, node: Node, tensor: PickledTensor, op: Operation) -> Node:
+    def _transformed(self, node: Node, op: Operation) -> Node:
+        tensor = tensor_of(node)
+        assert tensor is not None
         storage = storage_of_tensor(node)
         in_place = op.permutation is None and tensor.strides == row_major(tensor.shape)
         if storage is not None and op.shape is not None and in_place:
             return moved(node, storage, tensor.storage_offset, op.shape, row_major(op.shape))
-        made = wanted(op.sources[0], op, self._file.place(tensor, op.sources[0]))
+        made = wanted(op.source, op, self._file.place(tensor, op.source))
         key = self._free_key()
         self._made[key] = made
         if storage is None:
@@ -176,8 +179,7 @@ class TorchEdit:
     def _free_key(self) -> str:
         """A name for one more storage."""
         if not self._made:
-            refs = map(storage_of, self._file.graph.persistents)
-            numbers = [int(ref.key) for ref in refs if ref is not None and ref.key.isdecimal()]
+            numbers = (int(ref.key) for ref in storages_of(self._file.graph) if ref.key.isdecimal())
             self._next = max(numbers, default=-1) + 1
         self._next += 1
         return str(self._next - 1)
@@ -202,16 +204,25 @@ class TorchEdit:
         if key in self._made:
             self._storages[key] = self._made[key]
             return node
-        if self._file.missing_storage(ref):
-            raise FormatError(
-                f"{self._file.path} does not hold all of the storage {key!r}", "Copy or download the file again."
-            )
+        self._check(ref)
         if len(pid) > 5 and pid[5] is not None:  # views of storages, from before 0.4, become storages
             key = f"{key}_{ref.offset}_{ref.numel}"
             self._storages[key] = ref
             return Persistent((*pid[:2], key, pid[3], ref.numel))
         self._storages[key] = ref
         return Persistent(pid[:5]) if len(pid) > 5 else node
+
+    def _folded(self, node: FoldedTensor) -> None:
+        """Takes note of a folded tensor's storage."""
+        if node.key not in self._storages:
+            self._check(_ref(node))
+            self._storages[node.key] = node
+
+    def _check(self, ref: StorageRef) -> None:
+        if self._file.missing_storage(ref):
+            raise FormatError(
+                f"{self._file.path} does not hold all of the storage {ref.key!r}", "Copy or download the file again."
+            )
 
     def _from_tar(self, tensor: PickledTensor) -> Node:
         ref = tensor.storage
@@ -223,6 +234,8 @@ class TorchEdit:
         made = self._storages[key]
         if isinstance(made, Wanted):
             return Record(made.place, made.nbytes, elements=made.elements)
+        if isinstance(made, FoldedTensor):
+            return record_of(self._file, source, _ref(made))
         record = record_of(self._file, source, made)
         if key == made.key:
             return record
@@ -230,3 +243,10 @@ class TorchEdit:
         place = record.place
         start = place.offset + (nbytes_of(made.dtype, made.offset) or 0)
         return Record(place.__class__(place.path, start, size, key, made.dtype, (made.numel,)), size)
+
+
+def _ref(node: FoldedTensor) -> StorageRef:
+    tensor = tensor_of(node)
+    assert tensor is not None
+    assert tensor.storage is not None
+    return tensor.storage

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from wmtui.errors import InputError
 from wmtui.files.dtypes import BITS, STORAGES
-from wmtui.files.pickle_graph import Call, Global, Node, Persistent, Table, path_of
+from wmtui.files.folded import FoldedTensor
+from wmtui.files.pickle_graph import Call, Global, Node, Persistent, path_of
 from wmtui.files.writing.elements import row_major
 
 ORDERED_DICT = Global("collections", "OrderedDict")
@@ -62,6 +63,8 @@ def moved(node: Node, storage: Persistent, offset: int, shape: tuple[int, ...], 
     Raises:
         InputError: it is of an unusual kind.
     """
+    if isinstance(node, FoldedTensor):
+        node = node.unfolded()
     if isinstance(node, Call) and isinstance(node.args, tuple):
         path, args = path_of(node.func), node.args
         made = None
@@ -82,6 +85,8 @@ def moved(node: Node, storage: Persistent, offset: int, shape: tuple[int, ...], 
 def storage_of_tensor(node: Node) -> Persistent | None:
     """The persistent id of the storage that a plain tensor or parameter lies on."""
     for _ in range(_NESTED):
+        if isinstance(node, FoldedTensor):
+            node = node.unfolded()
         if not isinstance(node, Call) or not isinstance(node.args, tuple) or not node.args:
             return None
         path, args = path_of(node.func), node.args
@@ -99,20 +104,3 @@ def without_parameter(node: Node) -> Node:
     while isinstance(node, Call) and path_of(node.func) in _PARAMETERS and isinstance(node.args, tuple) and node.args:
         node = node.args[0]
     return node
-
-
-def replace_items(node: Node, items: list[tuple[Node, Node]]) -> None:
-    """Give a dict-like node other items."""
-    if isinstance(node, Table):
-        node.items = items
-    elif isinstance(node, Call):
-        if path_of(node.func) == ORDERED_DICT.path:
-            node.args = ()  # some hold their items here
-        node.items = items
-
-
-def become_dict(node: Call, items: list[tuple[Node, Node]]) -> None:
-    """Turn an object into an ``OrderedDict`` wherever it stands."""
-    fresh = ordered_dict(items)
-    for name in Call.__slots__:
-        setattr(node, name, getattr(fresh, name))

@@ -162,10 +162,10 @@ def warnings_of(
 def output_size(opened: OpenedSide, plan: Plan) -> int:
     """About how many bytes a plan takes in the source's own format and with its other contents."""
     listing, nbytes = opened.side.listing, opened.side.nbytes or 0
-    used = {op.sources[0] for op in plan.operations}
+    used = {op.source for op in plan.operations}
     firsts = {listing[key].shares or key for key in used}
     unused = sum(spec.nbytes or 0 for spec in listing if spec.shares is None and spec.key not in firsts)
-    copies = [op.sources[0] for op in plan.operations if op.kind == "alias"]
+    copies = [op.source for op in plan.operations if op.kind == "alias"]
     more = sum(listing[key].nbytes or 0 for key in copies) if isinstance(opened.source, SafetensorsSource) else 0
     return max(nbytes - unused, 0) + more
 
@@ -223,6 +223,7 @@ def _write_distributed(
     edit = make_distributed(opened, plan, options)
     for problem in _distributed_problems(opened, output, edit.nbytes):
         raise problem
+    _unchanged(opened)
     meter = _Meter(edit.nbytes * (2 if verify else 1), progress, cancelled)
     meter.begin("writing")
     with write_errors(output):
@@ -302,8 +303,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _unchanged(opened: OpenedSide) -> None:
-    """See that the headers are still those that were read when the source was opened."""
-    if isinstance(opened.source, SafetensorsSource):
-        for header in opened.source.headers:
-            if not header.unchanged():
-                raise InputError(f"{header.path} has changed since it was opened", "Open it again.")
+    """See that the source is still what was opened."""
+    changed = opened.source.changed()
+    if changed is not None:
+        raise InputError(f"{changed} has changed since it was opened", "Open it again.")

@@ -40,9 +40,10 @@ class ZipWriter:
         self._start = output.size
         self._alignment = alignment
         self._tick = tick
-        self._directory: list[tuple[bytes, int, int, int]] = []
+        self._directory = bytearray()
+        self._count = 0
 
-    def add(self, name: str, data: bytes, more_padding: int = 0) -> None:
+    def add(self, name: str, data: bytes | bytearray, more_padding: int = 0) -> None:
         """A member with these bytes, so many bytes further on than needed (a multiple of the alignment)."""
         header = self._begin(name, len(data), more_padding)
         self._output.append(data)
@@ -64,15 +65,9 @@ class ZipWriter:
     def finish(self) -> None:
         """Write the directory."""
         start = self._here
-        for name, crc, size, header in self._directory:
-            extra = _zip64(size, header)
-            size32, header32 = min(size, _MAX32), min(header, _MAX32)
-            record = _CENTRAL.pack(
-                b"PK\1\2", 0, 0, _FLAGS, 0, 0, 0, crc, size32, size32, len(name), len(extra), 0, 0, 0, 0, header32
-            )
-            self._output.append(record + name + extra)
+        self._output.append(self._directory)
         end = self._here
-        count, length = len(self._directory), end - start
+        count, length = self._count, end - start
         self._output.append(
             _END64.pack(b"PK\6\6", 44, 0x031E, 45, 0, 0, count, count, length, start)
             + _LOCATOR.pack(b"PK\6\7", 0, end, 1)
@@ -107,7 +102,13 @@ class ZipWriter:
     def _end(self, name: str, size: int, crc: int, header: int) -> None:
         layout = "<4sL2Q" if _zip64(size, header) else "<4s3L"
         self._output.append(struct.pack(layout, b"PK\7\x08", crc, size, size))
-        self._directory.append((_raw(name), crc, size, header))
+        raw, extra = _raw(name), _zip64(size, header)
+        size32, header32 = min(size, _MAX32), min(header, _MAX32)
+        self._directory += _CENTRAL.pack(
+            b"PK\1\2", 0, 0, _FLAGS, 0, 0, 0, crc, size32, size32, len(raw), len(extra), 0, 0, 0, 0, header32
+        )
+        self._directory += raw + extra
+        self._count += 1
 
 
 def _raw(name: str) -> bytes:
