@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -43,6 +43,7 @@ class TorchFile:
         byteorder: of the storages.
         top: for zips, the folder in the archive that everything lies in, with a slash (``archive/``).
         directory: for zips only.
+        absent: keys of storages that the pickle names and the file does not hold, or not all of.
         storages: for the old formats, (offset, bytes) of each storage by its key.
         notes: what is odd about it, one line each.
         start: where it begins, for one that is part of a larger file.
@@ -56,12 +57,13 @@ class TorchFile:
     byteorder: str = "little"
     top: str = ""
     directory: ZipDirectory | None = None
+    absent: frozenset[str] = frozenset()
     storages: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     start: int = 0
     stamp: Stamp | None = None
 
-    def missing_storage(self, ref: StorageRef) -> bool:
+    def lacks(self, ref: StorageRef) -> bool:
         """Whether the file lacks a storage, or holds less of it than the pickle says."""
         if self.directory is not None:
             member = self.directory.members.get(self.member_name(ref))
@@ -86,7 +88,7 @@ class TorchFile:
             raise no_data(key, f"it is a {tensor.type_name}, not a plain tensor")
         if tensor.flipped:
             raise no_data(key, "it is a conjugated or negated view")
-        if self.missing_storage(ref) or not fits(tensor):
+        if self.lacks(ref) or not fits(tensor):
             raise no_data(key, f"{self.path.name} does not hold all of its storage")
         offset, nbytes, name, packed = self._storage(ref)
         extra = nbytes_of(ref.dtype, ref.offset) or 0
@@ -121,7 +123,12 @@ def read_torch_file(path: Path, *, to_keep: bool = True) -> TorchFile:
 def read_torch_part(path: Path, start: int, length: int | None, to_keep: bool = True) -> TorchFile:
     """The same for a part of a larger file, such as a chunk of a distributed checkpoint."""
     with RegularFile(path, start, length) as file:
-        return replace(_read(file, to_keep), start=start, stamp=file.stamp)
+        made = replace(_read(file, to_keep), start=start, stamp=file.stamp)
+    absent = made.absent.union(ref.key for ref in storages_of(made.graph) if made.lacks(ref))
+    if not absent:
+        return made
+    note = f"{len(absent)} storages are missing or too short, such as {min(absent)!r}: the file is damaged"
+    return replace(made, absent=absent, notes=(*made.notes, note))
 
 
 def _read(file: RegularFile, to_keep: bool) -> TorchFile:
@@ -158,28 +165,23 @@ def _read_zip(file: RegularFile, to_keep: bool) -> TorchFile:
     scripted = f"{top}constants.pkl" in members and any(name.startswith(f"{top}code/") for name in members)
     made = TorchFile(
         path, file.size, "torchscript" if scripted else "zip", Graph(None, 2, 0), "big" if big else "little", top,
-        directory,
+        directory, notes=tuple(notes),
     )  # fmt: skip
+    where = f"{path} (data.pkl)"
+    if to_keep:
+        return replace(made, graph=read_pickle(data, where, fold=FoldedTensor))
     absent: set[str] = set()
-
-    def look(refs: Iterable[StorageRef]) -> None:
-        absent.update(ref.key for ref in refs if made.missing_storage(ref))
-
-    fold = FoldedTensor if to_keep else _passing(look)
-    graph = read_pickle(data, f"{path} (data.pkl)", fold=fold)
-    look(storages_of(graph))
-    if absent:
-        notes.append(f"{len(absent)} storages are missing or too short, such as {min(absent)!r}: the file is damaged")
-    return replace(made, graph=graph, notes=tuple(notes))
+    graph = read_pickle(data, where, fold=_passing(made, absent))._replace(folded=())
+    return replace(made, graph=graph, absent=frozenset(absent))
 
 
-def _passing(look: Callable[[Iterable[StorageRef]], None]) -> Fold:
-    """Nodes of tensors that are looked at as they pass; those that are alike but for their storage are one."""
+def _passing(file: TorchFile, absent: set[str]) -> Fold:
+    """Nodes of tensors whose storages are looked for as they pass; those that are alike but for these are one."""
     kept: dict[tuple[Like, View], FoldedTensor] = {}
 
     def fold(like: Like, view: View, key: str) -> FoldedTensor:
         made = FoldedTensor(like, view, key)
-        look(storages_of(Graph(None, 2, 0, folded=(made,))))
+        absent.update(ref.key for ref in storages_of(Graph(None, 2, 0, folded=(made,))) if file.lacks(ref))
         return kept.setdefault((like, view), made)
 
     return fold

@@ -68,10 +68,13 @@ def tensor_of(node: Node) -> PickledTensor | None:
     """
     if isinstance(node, FoldedTensor):
         like = folded_as(node.like, node.view)
-        ref = like.storage if like is not None else None
         assert like is not None  # or it would not have been folded
+        ref = like.storage
         assert ref is not None
-        return like._replace(storage=ref._replace(key=node.key))
+        ref = StorageRef(node.key, ref.dtype, ref.numel)
+        return PickledTensor(
+            like.shape, like.dtype, None, None, like.nbytes, ref, like.storage_offset, like.strides
+        )  # twice as fast as _replace
     if not isinstance(node, Call):
         return node.pid if isinstance(node, Persistent) and isinstance(node.pid, PickledTensor) else None
     rebuild = _REBUILD.get(path_of(node.func))

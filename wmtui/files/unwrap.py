@@ -24,6 +24,7 @@ from wmtui.files.torch_tensors import PickledTensor, tensor_of
 MAX_DEPTH = 12
 MAX_VISITS = 200_000
 MAX_LIST = 64
+_SINGLE = ((), (1,))
 _ASIDE = ("optim", "sched", "scaler", "rng", "random", "callback", "loop", "hparam", "hyper_param", "config", "args")
 
 
@@ -37,11 +38,22 @@ class Tensors(Sequence[tuple[str, Node, PickledTensor]]):
         for entry in entries:
             self.append(*entry)
 
-    def append(self, key: str, node: Node, tensor: PickledTensor) -> None:
-        """One more at the end."""
+    def append(self, key: str, node: Node, tensor: PickledTensor | None = None) -> None:
+        """One more at the end; of a folded node, its tensor need not be made for it."""
         self._keys.append(key)
         self._nodes.append(node)
         self._known.append(None if isinstance(node, FoldedTensor) else tensor)
+
+    @property
+    def size(self) -> int:
+        """Number of those that are more than single numbers; numpy's arrays don't count beside torch's."""
+        return sum(map(self._counts, self._nodes, self._known))
+
+    @staticmethod
+    def _counts(node: Node, known: PickledTensor | None) -> bool:
+        if isinstance(node, FoldedTensor):
+            return node.view.shape not in _SINGLE
+        return known is not None and known.shape not in _SINGLE and known.type_name != "ndarray"
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -87,8 +99,8 @@ class Weights:
 
     @cached_property
     def size(self) -> int:
-        """Number of its tensors that are more than single numbers; numpy's arrays don't count beside torch's."""
-        return sum(tensor.shape not in ((), (1,)) and tensor.type_name != "ndarray" for _, _, tensor in self.tensors)
+        """As of `Tensors`."""
+        return self.tensors.size
 
     @property
     def name(self) -> str:
@@ -197,8 +209,9 @@ def _look_into(node: Node) -> tuple[Tensors, list[tuple[str, Node]]]:
         inside = (attributes(node) or {}).items()
     tensors, children = Tensors(), []
     for name, child in inside:
-        tensor = tensor_of(child)
-        if tensor is not None:
+        if isinstance(child, FoldedTensor):
+            tensors.append(name, child)
+        elif (tensor := tensor_of(child)) is not None:
             tensors.append(name, child, tensor)
         elif not isinstance(child, (str, bytes, int, float, type(None))):
             children.append((name, child))

@@ -11,6 +11,7 @@ import struct
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -156,7 +157,7 @@ def _find(file: RegularFile) -> tuple[int, int, int, int]:
 
 def _checked(raw: bytes, count: int, end: int, where: str) -> array[int]:
     """Where each record of a directory begins, all of them checked; the data end at ``end``."""
-    places, headers = array("Q"), array("Q")
+    places, headers, ends = array("Q"), array("Q"), array("Q")
     pos = 0
     for _ in range(count):
         if raw[pos : pos + 4] != b"PK\x01\x02":
@@ -172,10 +173,22 @@ def _checked(raw: bytes, count: int, end: int, where: str) -> array[int]:
             raise UnsafeError(
                 f"{where}: the member {name!r} has a path outside of the archive", "do not trust this file"
             )
+        if member.method == STORED and member.stored != member.size:
+            raise FormatError(f"{where}: the zip member {name!r} has two sizes", _AGAIN)
         headers.append(member.header)
+        ends.append(member.header + _LOCAL.size + member.stored)
     if pos > len(raw):
         raise FormatError(f"{where}: the zip directory is damaged", _AGAIN)
-    _check_places(raw, places, headers, end, where)
+    order = sorted(range(len(places)), key=headers.__getitem__)
+    for number, following in pairwise([*order, -1]):
+        limit = headers[following] if following >= 0 else end
+        if ends[number] <= limit:
+            continue
+        name = _record(raw, places[number])[0].name
+        if following < 0:
+            raise FormatError(f"{where}: the zip member {name!r} lies beyond the end of the data", _AGAIN)
+        other = _record(raw, places[following])[0].name
+        raise UnsafeError(f"{where}: the zip members {name!r} and {other!r} overlap", "do not trust this file")
     return places
 
 
@@ -216,23 +229,6 @@ def _zip64(extra: bytes, size: int, stored: int, header: int) -> tuple[int, int,
             break
         pos += length
     return size, stored, header
-
-
-def _check_places(raw: bytes, places: array[int], headers: array[int], end: int, where: str) -> None:
-    """No member overlaps the next one or the directory; they are looked at from the last one on."""
-    previous = None
-    for number in sorted(range(len(places) - 1, -1, -1), key=headers.__getitem__, reverse=True):
-        member, _, _, _ = _record(raw, places[number])
-        if member.method == STORED and member.stored != member.size:
-            raise FormatError(f"{where}: the zip member {member.name!r} has two sizes", _AGAIN)
-        if member.header + _LOCAL.size + member.stored > end:
-            if previous is None:
-                raise FormatError(f"{where}: the zip member {member.name!r} lies beyond the end of the data", _AGAIN)
-            raise UnsafeError(
-                f"{where}: the zip members {member.name!r} and {previous.name!r} overlap", "do not trust this file"
-            )
-        end = member.header
-        previous = member
 
 
 def data_offset(file: RegularFile, member: Member) -> int:

@@ -204,7 +204,7 @@ class TorchEdit:
         if key in self._made:
             self._storages[key] = self._made[key]
             return node
-        self._check(ref)
+        self._check(key)
         if len(pid) > 5 and pid[5] is not None:  # views of storages, from before 0.4, become storages
             key = f"{key}_{ref.offset}_{ref.numel}"
             self._storages[key] = ref
@@ -215,13 +215,13 @@ class TorchEdit:
     def _folded(self, node: FoldedTensor) -> None:
         """Takes note of a folded tensor's storage."""
         if node.key not in self._storages:
-            self._check(_ref(node))
+            self._check(node.key)
             self._storages[node.key] = node
 
-    def _check(self, ref: StorageRef) -> None:
-        if self._file.missing_storage(ref):
+    def _check(self, key: str) -> None:
+        if key in self._file.absent:
             raise FormatError(
-                f"{self._file.path} does not hold all of the storage {ref.key!r}", "Copy or download the file again."
+                f"{self._file.path} does not hold all of the storage {key!r}", "Copy or download the file again."
             )
 
     def _from_tar(self, tensor: PickledTensor) -> Node:
