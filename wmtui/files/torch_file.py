@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -101,9 +104,26 @@ class TorchFile:
         if self.directory is None:
             offset, nbytes = self.storages[ref.key]
             return offset, nbytes, ref.key, False
-        member = self.directory.members[self.member_name(ref)]
+        number = self.directory.members.number(self.member_name(ref))
+        member = self.directory.members.at(number)
+        offset = self._offsets[number]
+        if not offset:
+            with RegularFile(self.path, self.start, self.size) as file:
+                offset = data_offset(file, member)
+        return offset, member.stored, member.name, member.method == DEFLATED
+
+    @cached_property
+    def _offsets(self) -> Sequence[int]:
+        """Where the data of each member of a zip begin, in the order of its directory; 0 for a damaged one."""
+        assert self.directory is not None
+        found = array("Q")
         with RegularFile(self.path, self.start, self.size) as file:
-            return data_offset(file, member), member.stored, member.name, member.method == DEFLATED
+            for number in range(len(self.directory.members)):
+                offset = 0
+                with suppress(FormatError):
+                    offset = data_offset(file, self.directory.members.at(number))
+                found.append(offset)
+        return found
 
 
 def read_torch_file(path: Path, *, to_keep: bool = True) -> TorchFile:

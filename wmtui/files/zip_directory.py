@@ -62,29 +62,39 @@ class Members(Mapping[str, Member]):
         self._mask = (1 << (len(places) * 3 // 2).bit_length()) - 1
         self._slots = array("I", bytes(4 * (self._mask + 1)))  # numbers of records from 1 on, by hashes of names
         for number, place in enumerate(places, 1):
-            slot, known = self._find(_name(raw, place))
-            if known is not None:
+            slot = self._find(_name(raw, place))
+            if self._slots[slot]:
                 raise FormatError(f"{where}: two members of the archive have one name", "do not trust this file")
             self._slots[slot] = number
 
-    def _find(self, name: bytes) -> tuple[int, int | None]:
-        """The slot of a name, and where its record begins; ``None`` where there is none."""
+    def _find(self, name: bytes) -> int:
+        """The slot of a name, or a free one for it."""
         slot = hash(name) & self._mask
-        while number := self._slots[slot]:
-            place = self._places[number - 1]
-            if _name(self._raw, place) == name:
-                return slot, place
+        while (number := self._slots[slot]) and _name(self._raw, self._places[number - 1]) != name:
             slot = (slot + 1) & self._mask
-        return slot, None
+        return slot
 
     def __getitem__(self, name: str) -> Member:
+        return self.at(self.number(name))
+
+    def number(self, name: str) -> int:
+        """The number of a member in the order of the directory.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
         try:
-            _, place = self._find(name.encode("utf-8", "surrogateescape"))
+            slot = self._find(name.encode("utf-8", "surrogateescape"))
         except UnicodeEncodeError:
-            place = None
-        if place is None:
+            raise KeyError(name) from None
+        number = self._slots[slot]
+        if not number:
             raise KeyError(name)
-        return _record(self._raw, place)[0]
+        return number - 1
+
+    def at(self, number: int) -> Member:
+        """The member with a number."""
+        return _record(self._raw, self._places[number])[0]
 
     def __iter__(self) -> Iterator[str]:
         return (_text(_name(self._raw, place)) for place in self._places)
@@ -104,7 +114,7 @@ class ZipDirectory(msgspec.Struct, frozen=True):
     """
 
     path: Path
-    members: Mapping[str, Member]
+    members: Members
     start: int
     size: int
 

@@ -27,7 +27,7 @@ from wmtui.files.writing.jobs import Expected
 from wmtui.files.writing.pickle_writer import write_pickle
 from wmtui.files.writing.steps import Steps
 from wmtui.files.writing.torch_archive import Record, write_archive
-from wmtui.files.writing.torch_nodes import size_node, storage_node, tensor_node
+from wmtui.files.writing.torch_nodes import size_node, tensor_node
 from wmtui.files.writing.verify import same_elements
 
 Path_ = tuple[Node, ...]
@@ -229,7 +229,7 @@ class DistributedEdit:
         with write_atomically(path) as out, Inputs(place) as inputs:
             for name, made in self._changed.items():
                 start = out.size
-                root = tensor_node(storage_node("0", made.dtype, made.nbytes), made.dtype, made.shape)
+                root = tensor_node("0", made.dtype, made.nbytes, made.shape)
                 record = Record(made.place, made.nbytes, elements=made.elements)
                 pickled = write_pickle(root, 2, lambda node: node)
                 write_archive(out, "archive/", pickled, [("0", record)], inputs, tick)

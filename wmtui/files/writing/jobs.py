@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from wmtui.core.listing import TensorSpec
 from wmtui.core.plan import Operation
@@ -13,10 +16,13 @@ from wmtui.errors import FormatError, WriteError
 from wmtui.files.atomic import OutputFile
 from wmtui.files.disk import Tick
 from wmtui.files.dtypes import BITS
-from wmtui.files.safetensors_header import Entries, Entry, read_header, torch_view
+from wmtui.files.folded import View
+from wmtui.files.pickle_graph import Node
+from wmtui.files.safetensors_header import Entries, read_header, torch_view
 from wmtui.files.source import Place
 from wmtui.files.torch_file import TorchFile, read_torch_file
 from wmtui.files.torch_source import TorchPart
+from wmtui.files.torch_tensors import tensor_of
 from wmtui.files.unwrap import Weights, choose, find_weights
 from wmtui.files.writing.inputs import Inputs, Wanted
 from wmtui.files.writing.pickle_writer import write_pickle
@@ -24,14 +30,13 @@ from wmtui.files.writing.safetensors_writer import write_safetensors
 from wmtui.files.writing.steps import Steps
 from wmtui.files.writing.torch_archive import Record, write_archive
 from wmtui.files.writing.torch_edit import TorchEdit
-from wmtui.files.writing.torch_nodes import ordered_dict, storage_node, tensor_node
+from wmtui.files.writing.torch_nodes import ordered_dict, tensor_node
 
 Expected = tuple[str, tuple[int, ...]]
 """Type and shape of a tensor, in torch's terms."""
-_T = TypeVar("_T")
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """One tensor to be written: the operation, and the source's tensor."""
 
     op: Operation
@@ -97,8 +102,8 @@ class Job(ABC):
             raise _differs(key, None, found[key])
 
     @abstractmethod
-    def places(self, path: Path) -> Mapping[str, Place]:
-        """Where the written tensors lie."""
+    def places(self, path: Path) -> Callable[[str], Place | None]:
+        """What looks up where a written tensor lies; ``None`` for one of an unusual kind."""
 
 
 def _differs(key: str, expected: Expected | None, found: Expected | None) -> WriteError:
@@ -119,11 +124,13 @@ class SafetensorsJob(Job):
 
     def __init__(self, outcomes: Sequence[Outcome], make: Make, metadata: Mapping[str, str], keep_order: bool) -> None:
         nbytes = 0
-        order: list[tuple[str, int]] = []
+        order: list[int] = []
+        files: dict[Path, int] = {}
         for outcome in outcomes:
             tensor = make(outcome)
             nbytes += tensor.nbytes
-            order.append((str(tensor.place.path), tensor.begin) if keep_order else ("", -BITS[tensor.dtype]))
+            file = files.setdefault(tensor.place.path, len(files))
+            order.append(file << 64 | tensor.begin if keep_order else -BITS[tensor.dtype])
         super().__init__([outcomes[i] for i in sorted(range(len(outcomes)), key=order.__getitem__)], nbytes)
         self._make = make
         self._metadata = metadata
@@ -139,27 +146,27 @@ class SafetensorsJob(Job):
         entries = read_header(path).entries
         if entries != self._entries:
             raise FormatError("its byte ranges differ")
-        return _Looked(entries, lambda _, entry: torch_view(entry))
+        return _Views(entries)
 
-    def places(self, path: Path) -> Mapping[str, Place]:
+    def places(self, path: Path) -> Callable[[str], Place | None]:
         header = read_header(path)
 
-        def place(key: str, entry: Entry) -> Place:
+        def place(key: str) -> Place:
+            entry = header.entries[key]
             begin, end = entry.data_offsets
             return Place(path, header.data_start + begin, end - begin, key, *torch_view(entry))
 
-        return _Looked(header.entries, place)
+        return place
 
 
-class _Looked(Mapping[str, _T]):
-    """What a function makes of the entries of a header, each when it is asked for."""
+class _Views(Mapping[str, Expected]):
+    """Types and shapes in torch's terms of the entries of a header, each when it is asked for."""
 
-    def __init__(self, entries: Entries, make: Callable[[str, Entry], _T]) -> None:
+    def __init__(self, entries: Entries) -> None:
         self._entries = entries
-        self._make = make
 
-    def __getitem__(self, key: str) -> _T:
-        return self._make(key, self._entries[key])
+    def __getitem__(self, key: str) -> Expected:
+        return torch_view(self._entries[key])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -187,9 +194,15 @@ class _TorchJob(Job):
         found = ((key, (tensor.dtype, tensor.shape)) for key, _, tensor in self._weights(file).tensors)
         return {key: known.setdefault(one, one) for key, one in found}
 
-    def places(self, path: Path) -> Mapping[str, Place]:
+    def places(self, path: Path) -> Callable[[str], Place | None]:
         file = read_torch_file(path)
-        return {k: file.place(tensor, k) for k, _, tensor in self._weights(file).tensors if tensor.type_name is None}
+        nodes = {key: node for key, node, _ in self._weights(file).tensors}
+
+        def place(key: str) -> Place | None:
+            tensor = tensor_of(nodes[key])
+            return file.place(tensor, key) if tensor is not None and tensor.type_name is None else None
+
+        return place
 
     def _weights(self, file: TorchFile) -> Weights:
         found = find_weights(file.graph.root, str(file.path))
@@ -223,37 +236,61 @@ class TorchFreshJob(_TorchJob):
     """
 
     def __init__(self, outcomes: Sequence[Outcome], make: Make) -> None:
-        self._storages: dict[str, Record] = {}
-        self._keys: dict[tuple[object, ...], str] = {}
-        self._root = ordered_dict([(outcome.key, self._node(make(outcome))) for outcome in outcomes])
-        super().__init__(outcomes, sum(record.size for record in self._storages.values()), "")
-
-    def _node(self, tensor: Wanted) -> object:
-        place, elements = tensor.place, tensor.elements
-        if not elements.plain or place.compressed:
-            key = self._key((place.path, place.storage, elements), Record(place, tensor.nbytes, elements=elements))
-            return tensor_node(storage_node(key, tensor.dtype, tensor.nbytes), tensor.dtype, tensor.shape)
-        key = self._key((place.path, place.offset, place.nbytes), Record(place, place.nbytes))
-        offset = elements.start // elements.itemsize
-        return tensor_node(storage_node(key, tensor.dtype, place.nbytes), tensor.dtype, tensor.shape, offset)
-
-    def _key(self, identity: tuple[object, ...], record: Record) -> str:
-        key = self._keys.setdefault(identity, str(len(self._keys)))
-        self._storages.setdefault(key, record)
-        return key
+        self._make = make
+        self._storage = array("L")  # the number of each tensor's storage
+        self._firsts = array("L")  # the first tensor on each storage
+        known: dict[tuple[object, ...], int] = {}
+        nbytes = 0
+        for number, outcome in enumerate(outcomes):
+            tensor = make(outcome)
+            place = tensor.place
+            whole = (place.path, place.offset, place.nbytes)
+            storage = known.setdefault(
+                (place.path, place.storage, tensor.elements) if _is_own(tensor) else whole, len(known)
+            )
+            self._storage.append(storage)
+            if storage == len(self._firsts):
+                self._firsts.append(number)
+                nbytes += _record(tensor).size
+        super().__init__(outcomes, nbytes, "")
 
     def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
-        pickled = write_pickle(self._root, 2, lambda node: node)
-        write_archive(output, "archive/", pickled, self._storages.items(), inputs, tick)
+        views: dict[View, View] = {}
+        items: list[tuple[Node, Node]] = []
+        for outcome, storage in zip(self.outcomes, self._storage, strict=True):
+            tensor = self._make(outcome)
+            elements = tensor.elements
+            nbytes, offset = tensor.place.nbytes, elements.start // elements.itemsize
+            if _is_own(tensor):
+                nbytes, offset = tensor.nbytes, 0
+            node = tensor_node(str(storage), tensor.dtype, nbytes, tensor.shape, offset)
+            node.view = views.setdefault(node.view, node.view)
+            items.append((outcome.key, node))
+        pickled = write_pickle(ordered_dict(items), 2, lambda node: node)
+        records = ((str(i), _record(self._make(self.outcomes[n]))) for i, n in enumerate(self._firsts))
+        write_archive(output, "archive/", pickled, records, inputs, tick)
+
+
+def _is_own(tensor: Wanted) -> bool:
+    """Whether a tensor gets a storage that holds nothing else."""
+    return not tensor.elements.plain or tensor.place.compressed
+
+
+def _record(tensor: Wanted) -> Record:
+    """What becomes of the storage of a tensor."""
+    if _is_own(tensor):
+        return Record(tensor.place, tensor.nbytes, elements=tensor.elements)
+    return Record(tensor.place, tensor.place.nbytes)
 
 
 def aliases_of(tensors: Iterable[Wanted]) -> dict[str, str]:
     """Key -> an earlier key with the very same elements."""
-    first: dict[tuple[object, ...], str] = {}
+    first: dict[bytes, str] = {}
     found = {}
     for tensor in tensors:
         if tensor.nbytes:
-            name = first.setdefault((tensor.place.path, tensor.place.storage, tensor.elements), tensor.key)
+            same = repr((str(tensor.place.path), tensor.place.storage, tensor.elements)).encode(errors="surrogatepass")
+            name = first.setdefault(blake2b(same, digest_size=16).digest(), tensor.key)
             if name != tensor.key:
                 found[tensor.key] = name
     return found

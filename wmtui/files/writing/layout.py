@@ -238,7 +238,7 @@ def made_of(source: Source) -> Make:
     def make(outcome: Outcome) -> Wanted:
         return wanted(outcome.key, outcome.op, place_of(source, outcome.op.source))
 
-    return make if isinstance(source, SafetensorsSource) else cache(make)  # others look into their files for it
+    return cache(make) if isinstance(source, DcpSource) else make  # it looks into its files for each
 
 
 def _has_more(opened: OpenedSide) -> bool:

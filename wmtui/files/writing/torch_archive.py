@@ -78,6 +78,7 @@ def write_archive(
 
     Args:
         top: the folder in it (``archive/``).
+        pickled: the pickle; it may be large, and is cleared when it is written.
         storages: (key, record), in the order in which the pickle names them.
         members: the small records.
 
@@ -99,6 +100,7 @@ def write_archive(
     for name, data in before.items():
         archive.add(name, data, shift)
         shift = 0
+    pickled.clear()
     for key, record in rest:
         _write_storage(archive, f"{top}data/{key}", record, inputs, tick)
     for name, data in members.items():

@@ -170,7 +170,7 @@ class TorchEdit:
         key = self._free_key()
         self._made[key] = made
         if storage is None:
-            return tensor_node(storage_node(key, made.dtype, made.nbytes), made.dtype, made.shape)
+            return tensor_node(key, made.dtype, made.nbytes, made.shape)
         pid = storage.pid
         location = pid[3] if isinstance(pid, tuple) else "cpu"
         fresh = storage_node(key, made.dtype, made.nbytes, location)
@@ -214,9 +214,11 @@ class TorchEdit:
 
     def _folded(self, node: FoldedTensor) -> None:
         """Takes note of a folded tensor's storage."""
-        if node.key not in self._storages:
+        if node.key in self._storages:
+            return
+        if node.key not in self._made:
             self._check(node.key)
-            self._storages[node.key] = node
+        self._storages[node.key] = self._made.get(node.key, node)
 
     def _check(self, key: str) -> None:
         if key in self._file.absent:
@@ -227,8 +229,8 @@ class TorchEdit:
     def _from_tar(self, tensor: PickledTensor) -> Node:
         ref = tensor.storage
         assert ref is not None
-        storage = storage_node(ref.key, ref.dtype, nbytes_of(ref.dtype, ref.numel) or 0)
-        return tensor_node(storage, tensor.dtype, tensor.shape, tensor.storage_offset, tensor.strides)
+        nbytes = nbytes_of(ref.dtype, ref.numel) or 0
+        return tensor_node(ref.key, ref.dtype, nbytes, tensor.shape, tensor.storage_offset, tensor.strides)
 
     def _record(self, key: str, source: RegularFile) -> Record:
         made = self._storages[key]

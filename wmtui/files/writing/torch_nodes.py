@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from wmtui.errors import InputError
 from wmtui.files.dtypes import BITS, STORAGES
-from wmtui.files.folded import FoldedTensor
+from wmtui.files.folded import PERSISTENT_ID, FoldedTensor, Like, View
 from wmtui.files.pickle_graph import Call, Global, Node, Persistent, path_of
 from wmtui.files.writing.elements import row_major
 
@@ -23,7 +24,6 @@ _PARAMETERS = (
 )
 _NESTED = 8
 """Levels of parameters of tensors of ... that are looked into."""
-_DTYPES: dict[str, Global] = {}
 
 Strides = tuple[int, ...]
 
@@ -37,19 +37,26 @@ def ordered_dict(items: Sequence[tuple[Node, Node]]) -> Call:
 
 def storage_node(key: str, dtype: str, nbytes: int, location: Node = "cpu") -> Persistent:
     """The persistent id of a storage; untyped where torch has no class for the type."""
-    kind = _CLASSES.get(dtype, UNTYPED)
-    numel = nbytes if kind is UNTYPED else nbytes * 8 // BITS[dtype]
-    return Persistent(("storage", kind, key, location, numel))
+    return Persistent((PERSISTENT_ID, _CLASSES.get(dtype, UNTYPED), key, location, _numel(dtype, nbytes)))
 
 
 def tensor_node(
-    storage: Persistent, dtype: str, shape: tuple[int, ...], offset: int = 0, strides: Strides | None = None
-) -> Call:
-    """A tensor on a storage that `storage_node` made; contiguous without strides."""
-    head = (storage, offset, shape, row_major(shape) if strides is None else strides, False, ordered_dict(()))
+    key: str, dtype: str, nbytes: int, shape: tuple[int, ...], offset: int = 0, strides: Strides | None = None
+) -> FoldedTensor:
+    """A tensor on a storage of so many bytes, which is named by a key; contiguous without strides."""
+    view = View(_numel(dtype, nbytes), offset, shape, row_major(shape) if strides is None else strides)
+    return FoldedTensor(_like(dtype), view, key)
+
+
+@cache
+def _like(dtype: str) -> Like:
     if dtype in _CLASSES:
-        return Call("reduce", _V2, head)
-    return Call("reduce", _V3, (*head, _DTYPES.setdefault(dtype, Global("torch", dtype))))
+        return Like(_V2, _CLASSES[dtype], "cpu", False, ORDERED_DICT, None)
+    return Like(_V3, UNTYPED, "cpu", False, ORDERED_DICT, Global("torch", dtype))
+
+
+def _numel(dtype: str, nbytes: int) -> int:
+    return nbytes * 8 // BITS[dtype] if dtype in _CLASSES else nbytes
 
 
 def size_node(lengths: tuple[int, ...]) -> Call:

@@ -25,12 +25,14 @@ def verify_tensors(path: Path, job: Job, make: Make, inputs: Inputs, tick: Tick)
     places = job.places(path)
     with RegularFile(path) as output:
         for outcome in job.outcomes:
-            place = places.get(outcome.key)
+            place = places(outcome.key)
             try:
                 tensor = make(outcome)
             except InputError:
                 continue
-            if place and not same_elements(output, wanted(outcome.key, UNCHANGED, place), tensor, inputs, tick):
+            if place is not None and not same_elements(
+                output, wanted(outcome.key, UNCHANGED, place), tensor, inputs, tick
+            ):
                 raise WriteError(f"{outcome.key!r} reads back other than it was written", "Try another disk.")
 
 
