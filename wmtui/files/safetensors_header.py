@@ -73,13 +73,6 @@ class Entries(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Entries):
-            return NotImplemented
-        return (self._places, self._kinds, self._offsets) == (other._places, other._kinds, other._offsets)
-
-    __hash__ = None  # type: ignore[assignment]
-
 
 class Header(msgspec.Struct, frozen=True):
     """A checked header.
@@ -90,7 +83,7 @@ class Header(msgspec.Struct, frozen=True):
         metadata: its ``__metadata__``; empty where there is none.
         data_start: the byte of the file at which offsets begin to count.
         size: of the file, in bytes.
-        digest: of the header's bytes.
+        digest: of its JSON, as `digest` makes it.
     """
 
     path: Path
@@ -108,7 +101,9 @@ class Header(msgspec.Struct, frozen=True):
             InputError: the file cannot be read.
         """
         with RegularFile(self.path) as file:
-            return file.size == self.size and _digest(file.read_at(0, self.data_start)) == self.digest
+            if file.size != self.size or int.from_bytes(file.read_at(0, 8), "little") + 8 != self.data_start:
+                return False
+            return digest(file.read_at(8, self.data_start - 8)).digest() == self.digest
 
 
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -138,14 +133,12 @@ def read_header(path: Path) -> Header:
         raw = file.read_at(8, length)
     with no_garbage_collection():
         entries, metadata = parse(raw, file.size - 8 - length, str(path))
-    return Header(path, entries, metadata, 8 + length, file.size, _digest(length.to_bytes(8, "little"), raw))
+    return Header(path, entries, metadata, 8 + length, file.size, digest(raw).digest())
 
 
-def _digest(*parts: bytes) -> bytes:
-    made = blake2b(digest_size=16)
-    for part in parts:
-        made.update(part)
-    return made.digest()
+def digest(raw: bytes = b"") -> blake2b:
+    """What digests the JSON of a header, begun with these bytes."""
+    return blake2b(raw, digest_size=16)
 
 
 def parse(raw: bytes, data_size: int, where: str) -> tuple[Entries, dict[str, str]]:

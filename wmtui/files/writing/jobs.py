@@ -134,19 +134,19 @@ class SafetensorsJob(Job):
         super().__init__([outcomes[i] for i in sorted(range(len(outcomes)), key=order.__getitem__)], nbytes)
         self._make = make
         self._metadata = metadata
-        self._entries = Entries()
+        self._digest = b""
 
     def write(self, output: OutputFile, inputs: Inputs, tick: Tick) -> None:
-        self._entries = write_safetensors(output, self._tensors, self._metadata, inputs, tick)
+        self._digest = write_safetensors(output, self._tensors, self._metadata, inputs, tick)
 
     def _tensors(self) -> Iterator[Wanted]:
         return map(self._make, self.outcomes)
 
     def found(self, path: Path) -> Mapping[str, Expected]:
-        entries = read_header(path).entries
-        if entries != self._entries:
-            raise FormatError("its byte ranges differ")
-        return _Views(entries)
+        header = read_header(path)
+        if header.digest != self._digest:
+            raise FormatError("its header differs")
+        return _Views(header.entries)
 
     def places(self, path: Path) -> Callable[[str], Place | None]:
         header = read_header(path)

@@ -18,7 +18,7 @@ from wmtui.files import disk as disk_module
 from wmtui.files.atomic import OutputFile
 from wmtui.files.disk import BLOCK, Tick
 from wmtui.files.dtypes import SAFETENSORS
-from wmtui.files.safetensors_header import MAX_HEADER, Entries
+from wmtui.files.safetensors_header import MAX_HEADER, Entries, digest
 from wmtui.files.writing.elements import write_elements
 from wmtui.files.writing.inputs import Inputs, Wanted
 
@@ -57,26 +57,36 @@ def why_not(key: str) -> str | None:
 
 def write_header(
     output: OutputFile, entries: Entries, metadata: Mapping[str, str], phase: int = 0, block: int = 8
-) -> None:
+) -> bytes:
     """Write the length and the JSON of a header, padded until payload begins at ``phase`` within a block.
+
+    Returns:
+        The digest of the JSON.
 
     Raises:
         InputError: it is longer than safetensors allows.
     """
+    made = digest()
+
+    def append(data: bytes) -> None:
+        output.append(data)
+        made.update(data)
+
     output.append(bytes(8))
     before = b"{"
     fields: Iterable[tuple[str, object]] = [("__metadata__", dict(metadata))] if metadata else []
     for key, value in chain(fields, entries.items()):
-        output.append(before + msgspec.json.encode(key) + b":" + msgspec.json.encode(value))
+        append(before + msgspec.json.encode(key) + b":" + msgspec.json.encode(value))
         before = b","
-    output.append(b"}" if before == b"," else b"{}")
-    output.append(b" " * ((phase - output.size) % block))
+    append(b"}" if before == b"," else b"{}")
+    append(b" " * ((phase - output.size) % block))
     length = output.size - 8
     if length > MAX_HEADER:
         raise InputError(
             f"the header would have {length:,} bytes; safetensors allows {MAX_HEADER:,}", "Save in more shards."
         )
     output.write_at(0, length.to_bytes(8, "little"))
+    return made.digest()
 
 
 def runs(tensors: Iterable[Wanted]) -> Iterator[Run]:
@@ -99,8 +109,8 @@ def runs(tensors: Iterable[Wanted]) -> Iterator[Run]:
 
 def write_safetensors(
     output: OutputFile, tensors: Callable[[], Iterator[Wanted]], metadata: Mapping[str, str], inputs: Inputs, tick: Tick
-) -> Entries:
-    """Write a whole file; the entries of its header.
+) -> bytes:
+    """Write a whole file; the digest of its header.
 
     Args:
         tensors: gives them in the order of their payload; called twice, so that they need not be kept.
@@ -116,7 +126,8 @@ def write_safetensors(
         first = largest.first
         if not first.place.compressed and disk_module.disk.shares_blocks(inputs.file(first.place.path).fd, output.fd):
             phase, block = (first.begin - entries[first.key].data_offsets[0]) % BLOCK, BLOCK
-    write_header(output, entries, metadata, phase, block)
+    written = write_header(output, entries, metadata, phase, block)
+    del entries  # of 100,000 tensors they are large
     for first, nbytes in runs(tensors()):
         source, base = inputs.storage(first.place, tick)
         start = base + first.elements.start
@@ -124,7 +135,7 @@ def write_safetensors(
             output.append_from(source, start, nbytes, tick)
         else:
             write_elements(source, first.elements._replace(start=start), output, output.size, tick)
-    return entries
+    return written
 
 
 def _entered(tensors: Iterable[Wanted], entries: Entries) -> Iterator[Wanted]:
