@@ -41,7 +41,7 @@ from wmtui.core.side import SideSpec
 from wmtui.files.open import open_side
 from wmtui.files.writing import write_checkpoint
 opened = open_side(SideSpec(sys.argv[1]))
-pairs = [(key, "renamed." + key, Transform.NONE) for key in opened.side.listing.keys]
+pairs = ((key, "renamed." + key, Transform.NONE) for key in opened.side.listing.keys)
 write_checkpoint(opened, make_plan(opened.side.listing, pairs, unmapped="keep"), Path(sys.argv[2]))
 """
 _SAFETENSORS = """

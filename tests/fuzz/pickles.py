@@ -13,6 +13,7 @@ import atheris
 with atheris.instrument_imports(include=["wmtui"]):
     from wmtui.errors import FormatError, WmtuiError
     from wmtui.files.contents import content_tree, strangers
+    from wmtui.files.folded import FoldedTensor
     from wmtui.files.pickle_graph import Bag, Call, Global, Graph, Persistent, Table
     from wmtui.files.pickle_reader import read_pickle
     from wmtui.files.unwrap import find_weights
@@ -36,6 +37,9 @@ def one(data: bytes) -> None:
     again = read_pickle(bytes(written), "written")
     if shape_of(graph) != shape_of(again):
         raise AssertionError(f"{data!r} is {shape_of(graph)} and {shape_of(again)} after writing")
+    folded = write_pickle(read_pickle(data, "fuzz", fold=FoldedTensor).root, graph.protocol, lambda node: node)
+    if shape_of(read_pickle(bytes(folded), "folded")) != shape_of(again):
+        raise AssertionError(f"{data!r} is another one when its tensors are folded")
 
 
 def shape_of(graph: Graph) -> list[str]:

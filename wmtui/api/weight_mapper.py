@@ -155,21 +155,21 @@ class WeightMapper:
             threshold: least score of a pair, 0 to 1; ``shape_only`` has no use for it.
             strategy: ``best_match``; ``conservative`` (scores of at least 0.75); ``shape_only`` (names ignored, equal
                 shapes paired in order).
-            weights: of the score's parts ``shape``, ``name`` and ``hierarchy``; what is left out keeps its default
-                (0.5, 0.3, 0.2).
+            weights: of the score's parts ``shape``, ``name`` and ``hierarchy``, in proportion; what is left out keeps
+                its default (0.5, 0.3, 0.2).
             allow_transforms: also pair tensors that must be transposed or reshaped; the report says which.
 
         Raises:
             InputError (a ValueError): an unknown strategy, a weight of another name, a number out of range.
         """
         from wmtui.core.matching import MatchOptions, match
-        from wmtui.core.scores import ScoreWeights
+        from wmtui.core.scores import score_weights
 
         if strategy not in STRATEGIES:
             raise InputError(f"there is no strategy {strategy!r}", f"The strategies are {', '.join(STRATEGIES)}.")
         if not 0 <= threshold <= 1:
             raise InputError(f"the threshold is {threshold}", "Give a number from 0 to 1.")
-        options = MatchOptions(ScoreWeights(**_checked(weights or {})), self.shape_tolerance, allow_transforms)
+        options = MatchOptions(score_weights(weights or {}), self.shape_tolerance, allow_transforms)
         if self._proposal is None or self._proposal[0] != options:
             self._proposal = options, match(self._source, self._target, options=with_transforms(options))
         self._pairs = suggest(
@@ -264,15 +264,6 @@ class WeightMapper:
             self.suggest_mapping()
         assert self._pairs is not None
         return self._pairs
-
-
-def _checked(weights: Mapping[str, float]) -> dict[str, float]:
-    for name, value in weights.items():
-        if name not in ("shape", "name", "hierarchy"):
-            raise InputError(f"there is no weight {name!r}", "The weights are shape, name and hierarchy.")
-        if not 0 <= value < float("inf"):
-            raise InputError(f"the weight {name!r} is {value}", "Give a number that is not negative.")
-    return dict(weights)
 
 
 def _check_module(name: str, module: Any) -> None:

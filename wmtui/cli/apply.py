@@ -98,8 +98,14 @@ def _plan(
         target=known,
         representable=representable(source, args.format),
     )
-    if not found.is_report:
+    if not found.is_report and target is not None:
         _warn_of_transposes(plan, listing)
+    elif not found.is_report:
+        print(
+            "wmtui: every tensor keeps its shape: a mapping cannot say which are transposed; where some are to be, "
+            "apply the report, or give the target (--target)",
+            file=sys.stderr,
+        )
     warnings = how.warnings(source, plan, target.side if target is not None else None)
     if warnings and target is None and found.source_digest == listing.digest:
         warnings = found.warnings  # made with the target at hand

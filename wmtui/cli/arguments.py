@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from wmtui.errors import InputError
+
+if TYPE_CHECKING:
+    from wmtui.core.scores import ScoreWeights
 
 COMMANDS = ("review", "map", "inspect", "apply", "demo")
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -193,19 +198,20 @@ def _tolerance(text: str) -> float:
     return value
 
 
-def _weights(text: str) -> dict[str, float]:
+def _weights(text: str) -> ScoreWeights:
+    from wmtui.core.scores import score_weights
+
     weights: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        if name not in ("shape", "name", "hierarchy"):
-            raise argparse.ArgumentTypeError(f"{name!r} is none of shape, name, hierarchy")
         try:
             weights[name] = float(value)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{value!r} is not a number") from None
-        if not 0 <= weights[name] < float("inf"):
-            raise argparse.ArgumentTypeError(f"the weight of {name} must be 0 or more")
-    return weights
+    try:
+        return score_weights(weights)
+    except InputError as e:
+        raise argparse.ArgumentTypeError(f"{e.message}; {e.remedy}") from None
 
 
 def _size(text: str) -> int:

@@ -32,7 +32,7 @@ class Matcher:
         self.target = target
         self.strategy: str = args.strategy
         self.confidence: float | None = args.confidence
-        self.options = MatchOptions(ScoreWeights(**(args.weights or {})), args.shape_tolerance)
+        self.options = MatchOptions(args.weights or ScoreWeights(), args.shape_tolerance)
         least = [
             t
             for t in (args.threshold, CONSERVATIVE_THRESHOLD if self.strategy == "conservative" else None)

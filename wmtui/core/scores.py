@@ -15,13 +15,16 @@ Wrapper segments (``module``, ``_orig_mod``, ...) count nowhere.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from math import isclose
 
 import msgspec
 
 from wmtui.core.listing import TensorSpec
 from wmtui.core.proposal import Score
 from wmtui.core.wrappers import without_wrappers
+from wmtui.errors import InputError
 
 SHAPE_SAME, SHAPE_TRANSPOSED, SHAPE_DIFFERENT = 1.0, 0.7, 0.0
 _JACCARD, _EDIT, _SUBSTRING, _TYPE = 0.35, 0.25, 0.20, 0.20
@@ -41,6 +44,26 @@ class ScoreWeights(msgspec.Struct, frozen=True):
     shape: float = 0.5
     name: float = 0.3
     hierarchy: float = 0.2
+
+
+def score_weights(given: Mapping[str, float]) -> ScoreWeights:
+    """Weights of which some are given and the others keep their defaults, in proportion so that they make 1.
+
+    Raises:
+        InputError: there is no such weight, one is negative, or all are 0.
+    """
+    for name, value in given.items():
+        if name not in ScoreWeights.__struct_fields__:
+            raise InputError(f"there is no weight {name!r}", "The weights are shape, name and hierarchy.")
+        if not 0 <= value < float("inf"):
+            raise InputError(f"the weight {name!r} is {value}", "Give a number that is not negative.")
+    made = msgspec.structs.replace(ScoreWeights(), **given)
+    total = made.shape + made.name + made.hierarchy
+    if total == 0:
+        raise InputError("all weights are 0", "Give at least one of them.")
+    if isclose(total, 1):
+        return made
+    return ScoreWeights(made.shape / total, made.name / total, made.hierarchy / total)
 
 
 def tokens(key: str) -> tuple[str, ...]:

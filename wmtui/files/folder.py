@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from wmtui.errors import ChoiceError, InputError
 from wmtui.files.regular_file import access_error
+from wmtui.files.source import Source
 
 _STEMS = ("model", "pytorch_model", "diffusion_pytorch_model", "adapter_model", "consolidated")
 _KNOWN = (
@@ -44,8 +47,20 @@ def choose_file(folder: Path) -> Path:
         if len(found) == 1:
             return folder / found[0]
         if found:
-            shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
-            raise ChoiceError(f"{folder} holds several checkpoints: {shown}", "name one of them", tuple(found))
+            raise ChoiceError(f"{folder} holds several checkpoints: {some(found)}", "name one of them", tuple(found))
     nested = sorted(name for name in names if (folder / name).is_dir())
     hint = f"look into its folders: {', '.join(nested[:5])}" if nested else "name a checkpoint file or its folder"
     raise InputError(f"{folder} holds no checkpoint ({', '.join(_SUFFIXES)})", hint)
+
+
+def other_files(folder: Path, source: Source) -> list[str]:
+    """Names of checkpoint files in a folder that are none of those that were opened."""
+    used = {file.name for file in source.files}
+    return sorted(
+        entry.name for entry in folder.iterdir() if entry.name.lower().endswith(_SUFFIXES) and entry.name not in used
+    )
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

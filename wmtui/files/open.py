@@ -16,8 +16,8 @@ from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.ports import Progress, ProgressCall
 from wmtui.core.printable import printable
 from wmtui.core.side import EMPTY, Content, Side, SideSpec
-from wmtui.errors import FormatError, KeyMissingError, MissingError
-from wmtui.files.folder import choose_file
+from wmtui.errors import FormatError, InputError, KeyMissingError, MissingError
+from wmtui.files.folder import choose_file, other_files, some
 from wmtui.files.quiet_gc import no_garbage_collection
 from wmtui.files.regular_file import RegularFile, access_error
 from wmtui.files.safetensors_header import read_header
@@ -59,6 +59,11 @@ def open_side(spec: SideSpec, *, progress: ProgressCall | None = None) -> Opened
     except (OSError, ValueError) as e:
         raise access_error(path, e) from e
     if there:
+        if spec.args:
+            raise InputError(
+                f"{path} is no model: it takes no arguments",
+                "leave them out, or give a model as package.module:factory",
+            )
         with no_garbage_collection():
             opened = _open_path(path, spec, progress or _silent)
     elif ":" in spec.location:
@@ -84,9 +89,17 @@ def _nothing_there(path: Path) -> MissingError:
 
 def _open_path(path: Path, spec: SideSpec, progress: ProgressCall) -> OpenedSide:
     name = path.resolve().name if path.name in ("", ".", "..") else path.name
-    file = path
-    if path.is_dir():
-        file = choose_file(path)
+    if not path.is_dir():
+        return _open_file(path, path, name, spec, progress)
+    opened = _open_file(path, choose_file(path), name, spec, progress)
+    others = other_files(path, opened.source)
+    if not others:
+        return opened
+    note = f"other files in the folder are not part of it: {some(others)}"
+    return opened._replace(side=_with(opened.side, notes=(*opened.side.notes, note)))
+
+
+def _open_file(path: Path, file: Path, name: str, spec: SideSpec, progress: ProgressCall) -> OpenedSide:
     if file.name == ".metadata":
         return _open_distributed(path, file, name, spec)
     if file.name.endswith(".index.json"):
