@@ -64,6 +64,13 @@ CASES = {
         "map old_model.pth new_model.py:NewModel --output x.pth --source-model old_model.py:OldModel",
         "--strict-load and --input",
     ),
+    "arguments for a file": ("map old_model.pth new_model.py:NewModel --source-args a=1", "old_model.pth is no model"),
+    "weights that are all 0": ("map old_model.pth new_model.py:NewModel --weights shape=0,name=0,hierarchy=0", "all"),
+    "an output that cannot be looked at": (f"apply same.json old_model.pth -o {'x' * 300}", "cannot be read"),
+    "a mapping that cannot be looked at": (
+        f"map old_model.pth new_model.py:NewModel --mapping {'x' * 300}",
+        "cannot be read",
+    ),
     "a shard of no size": ("map old_model.pth new_model.py:NewModel --output x.pth --shard-size big", "big"),
 }
 
@@ -82,6 +89,7 @@ def room(pair):
     (pair / "there.pth").write_bytes(b"precious")
     (pair / "other.json").write_text(json.dumps({"not.there": "x"}))
     one, other = "module.enc_ln.weight", "module.dec_ln.weight"
+    (pair / "same.json").write_text(json.dumps({one: one}))
     (pair / "collision.json").write_text(json.dumps({one: "same", other: "same"}))
     return pair
 

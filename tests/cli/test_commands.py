@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from wmtui.cli.main import parser, with_command
 from wmtui.cli.review import equivalent_command
@@ -28,6 +29,51 @@ def test_apply_takes_a_mapping_and_keeps_the_rest(pair, wmtui):
     before = torch.load("old_model.pth", weights_only=True)["state_dict"]
     after = torch.load("out.pth", weights_only=True)["state_dict"]
     assert list(after) == [k if k != "module.enc_ln.weight" else "encoder.norm.weight" for k in before]
+
+
+def test_apply_says_that_a_mapping_cannot_tell_what_is_transposed(pair, wmtui):
+    names = {"module.enc_ln.weight": "encoder.norm.weight"}
+    (pair / "m.json").write_text(json.dumps(names))
+    assert "keep their shapes" in wmtui("apply", "m.json", "old_model.pth", "-o", "a.pth").out
+    assert "keep their shapes" not in wmtui("apply", "m.json", "old_model.pth", "-o", "b.pth", "--target", MODEL).out
+    wmtui("map", "old_model.pth", MODEL, "--report", "r.json")
+    assert "keep their shapes" not in wmtui("apply", "r.json", "old_model.pth", "-o", "c.pth").out
+
+
+TIES = """
+import torch
+class Net(torch.nn.Module):
+    def __init__(self, tie=False):
+        super().__init__()
+        self.tok, self.norm = torch.nn.Embedding(9, 4), torch.nn.LayerNorm(4)
+        self.output = torch.nn.Linear(4, 9, bias=False)
+        if tie:
+            self.output.weight = self.tok.weight
+def Tied():
+    return Net(True)
+"""
+
+
+def test_what_a_source_holds_once_can_be_written_under_two_names(tmp_path, monkeypatch, wmtui):
+    """A safetensors file holds tied tensors once; of a target that does not tie them, one name is missing then."""
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(TIES)
+    weight = torch.randn(9, 4)
+    save_file({"embed.weight": weight, "ln.weight": torch.ones(4), "ln.bias": torch.zeros(4)}, "old.safetensors")
+    said = wmtui("map", "old.safetensors", "net.py:Net", "--report", "r.json")
+    assert "'output.weight' is missing" in said.out
+    assert '"aliases": {"output.weight": "embed.weight"}' in said.out
+    report = json.loads(Path("r.json").read_text())
+    report["aliases"] = {"output.weight": "embed.weight"}
+    Path("r.json").write_text(json.dumps(report))
+    for output, more in (("a.safetensors", ()), ("b.safetensors", ("--target", "net.py:Net", "--strict-load"))):
+        said = wmtui("apply", "r.json", "old.safetensors", "-o", output, *more)
+        assert said.status == 0
+        assert "strict=False" in said.out
+        made = load_file(output)
+        assert torch.equal(made["output.weight"], weight)
+        assert torch.equal(made["tok.weight"], weight)
+    assert "is missing" not in wmtui("map", "old.safetensors", "net.py:Tied").out
 
 
 def test_apply_does_what_map_did(pair, wmtui):

@@ -158,6 +158,16 @@ def test_a_folder_is_the_checkpoint_in_it(tmp_path, names, chosen):
     assert found.name == "m"
 
 
+def test_what_is_left_aside_in_a_folder_is_said(tmp_path):
+    shards(tmp_path, STATE)
+    assert side(tmp_path).notes == ()
+    for name in ("optimizer.pt", "adapter_model.safetensors", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    (note,) = side(tmp_path).notes
+    assert note == "other files in the folder are not part of it: adapter_model.safetensors, optimizer.pt"
+    assert side(tmp_path / "model.safetensors.index.json").notes == ()
+
+
 def test_of_several_files_one_must_be_named(tmp_path):
     with pytest.raises(ChoiceError) as caught:
         side(folder(tmp_path / "m", "a.pt", "b.pt"))

@@ -97,7 +97,8 @@ class WeightMapper:
         """A mapper from a checkpoint file or folder to a module; no tensor is loaded, no code of the file is run.
 
         Args:
-            weights_key: path of the dictionary of weights (``ema.module``), where the file has several.
+            weights_key: path of the dictionary of weights (``ema.module``), where the file has several; without it the
+                one of the most usual name is taken (``state_dict``, ``model``, ...).
 
         Raises:
             MissingError (a FileNotFoundError): there is no such file.

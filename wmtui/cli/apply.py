@@ -14,7 +14,7 @@ from wmtui.cli.proposing import read_small
 from wmtui.cli.saving import is_square
 from wmtui.cli.sides import open_one
 from wmtui.cli.writing import WriteOptions, check_comparison
-from wmtui.core.forecast import forecast
+from wmtui.core.forecast import forecast, tie_hint
 from wmtui.core.listing import Listing
 from wmtui.core.plan import Plan, make_plan, transform_between
 from wmtui.core.printable import printable
@@ -24,6 +24,8 @@ from wmtui.errors import InputError
 
 if TYPE_CHECKING:
     from wmtui.files.source import OpenedSide
+
+_SHAPES_STAY = "tensors keep their shapes: a mapping does not say which are transposed, a report does (or --target)"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     plan, warnings = _plan(args, source, target, how)
     output = Path(args.output)
     replaced = Inputs(source, target).problem(output)
-    if output.exists() and output.samefile(args.mapping):
+    if replaced is None and output.exists() and output.samefile(args.mapping):
         replaced = InputError(f"{output} is the mapping itself", "Choose another output.")
     problems = how.problems(source, plan, output, unmapped=args.unmapped, force=args.force)
     for problem in (*problems, replaced):
@@ -59,7 +61,11 @@ def run(args: argparse.Namespace) -> int:
         print(printable(warning))
     if target is None:
         return Exit.DONE
-    print(f"load_state_dict forecast: {forecast(plan, listing, target.side.listing)}")
+    expected = forecast(plan, listing, target.side.listing)
+    print(f"load_state_dict forecast: {expected}")
+    hint = tie_hint(expected, plan, target.side.listing)
+    if hint:
+        print(printable(hint))
     if args.dry_run or not args.strict_load:
         return Exit.DONE
     loaded = how.load(output, source, target)
@@ -84,7 +90,7 @@ def _plan(
         )
     if found.source_digest and found.source_digest != listing.digest:
         print("wmtui: the checkpoint is not the report's own, though all keys of the report are in it", file=sys.stderr)
-    known = target.side.listing if target is not None else found.known_target("target")
+    known = found.tied(target.side.listing) if target is not None else found.known_target("target")
     pairs = (
         (pair.source, pair.target, pair.transform)
         if pair.transform is not Transform.NONE or known is None or pair.target not in known
@@ -98,17 +104,13 @@ def _plan(
         target=known,
         representable=representable(source, args.format),
     )
-    if not found.is_report and target is not None:
+    if not found.is_report:
         _warn_of_transposes(plan, listing)
-    elif not found.is_report:
-        print(
-            "wmtui: every tensor keeps its shape: a mapping cannot say which are transposed; where some are to be, "
-            "apply the report, or give the target (--target)",
-            file=sys.stderr,
-        )
     warnings = how.warnings(source, plan, target.side if target is not None else None)
     if warnings and target is None and found.source_digest == listing.digest:
         warnings = found.warnings  # made with the target at hand
+    if not found.is_report and target is None:
+        warnings = (*warnings, _SHAPES_STAY)
     return plan, warnings
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmtui.errors import InputError
+from wmtui.files.regular_file import unreachable
 
 if TYPE_CHECKING:
     from wmtui.files.source import OpenedSide
@@ -23,7 +24,7 @@ class Inputs:
     def problem(self, path: Path) -> InputError | None:
         """Why nothing may be written there."""
         if _identity(path) not in self._known:
-            return None
+            return unreachable(path)
         return InputError(f"{path} is an input", "Choose another output: no input is ever written to.")
 
 

@@ -14,6 +14,7 @@ from wmtui.cli.saving import Saver
 from wmtui.cli.sides import open_pair
 from wmtui.cli.writing import WriteOptions, check_comparison
 from wmtui.core.analysis import Line, SideSummary, analysis_lines
+from wmtui.core.forecast import tie_hint
 from wmtui.core.listing import Listing
 from wmtui.core.plan import Plan
 from wmtui.core.ports import SaveRequest
@@ -78,6 +79,9 @@ def run(args: argparse.Namespace) -> int:
             for note in one.notes:
                 print(f"           {printable(note)}", file=out)
     _print_summary(session, pairs, plan, str(forecast), file=out)
+    hint = tie_hint(forecast, plan, session.target)
+    if hint:
+        print(printable(hint), file=out)
     left_open = (args.strict and not forecast.loads) or saver.loads is False
     return Exit.LEFT_OPEN if left_open else Exit.DONE
 

@@ -223,10 +223,10 @@ class Saver:
     def _problem(self, path: Path, force: bool) -> InputError | None:
         """Why a small output cannot be written."""
         another = "Choose another output."
-        if path.exists() and not path.is_file():
-            return no_file(path)
         if (problem := self._inputs.problem(path)) is not None:
             return problem
+        if path.exists() and not path.is_file():
+            return no_file(path)
         if path.exists() and not force and path.resolve() not in self._written:
             return exists_error(path)
         if not path.parent.is_dir():

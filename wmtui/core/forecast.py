@@ -37,6 +37,19 @@ def forecast(plan: Plan, source: Listing, target: Listing) -> Forecast:
     )
 
 
+def tie_hint(found: Forecast, plan: Plan, target: Listing) -> str | None:
+    """What to do where a tensor is missing that the source may tie to another one, which files may hold once only."""
+    for missing in found.missing:
+        shape = target[missing].shape
+        alike = [op for key, op in plan.outputs() if key in target and target[key].shape == shape]
+        if len(shape) > 1 and len(alike) == 1 and alike[0].kind == "rename":
+            return (
+                f"{missing!r} is missing: where the source ties it to {alike[0].source!r}, put "
+                f'"aliases": {{"{missing}": "{alike[0].source}"}} into the report and apply that'
+            )
+    return None
+
+
 def _loads(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     """Whether ``Module.load_state_dict`` takes the shape; it gives a scalar the element of a vector of one."""
     return given == wanted or (given == (1,) and wanted == ())

@@ -240,6 +240,18 @@ class MappingFile(msgspec.Struct, frozen=True):
         """Source key -> target key."""
         return {pair.source: pair.target for pair in self.pairs}
 
+    def tied(self, target: Listing) -> Listing:
+        """A target with the file's further names tied to those that their tensors are mapped to."""
+        targets = {pair.source: pair.target for pair in self.pairs}
+        firsts = {further: targets.get(source) for further, source in self.aliases.items()}
+        specs = []
+        for spec in target:
+            first = firsts.get(spec.key)
+            if spec.shares is None and first is not None and first in target:
+                spec = msgspec.structs.replace(spec, shares=target[first].shares or first)
+            specs.append(spec)
+        return Listing(target.name, specs)
+
     def known_target(self, name: str) -> Listing | None:
         """What the file tells of the target, for plans with transforms and aliases; ``None`` for a plain mapping."""
         if not self.is_report:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,9 +55,7 @@ def choose_file(folder: Path) -> Path:
 def other_files(folder: Path, source: Source) -> list[str]:
     """Names of checkpoint files in a folder that are none of those that were opened."""
     used = {file.name for file in source.files}
-    return sorted(
-        entry.name for entry in folder.iterdir() if entry.name.lower().endswith(_SUFFIXES) and entry.name not in used
-    )
+    return sorted({file.name for file in folder.iterdir() if file.name.lower().endswith(_SUFFIXES)} - used)
 
 
 def some(names: Sequence[str]) -> str:

@@ -95,6 +95,17 @@ def check_kind(path: Path, info: os.stat_result) -> None:
     raise InputError(f"{path} is not a regular file but a pipe, a socket or a device", "name a file")
 
 
+def unreachable(path: Path) -> InputError | None:
+    """Why a path cannot even be looked at; ``None`` where it can, whether or not anything is there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as e:
+        return access_error(path, e)
+    return None
+
+
 def access_error(path: Path, error: OSError | ValueError) -> InputError:
     """The error of this tree for an `OSError` of the system (or the `ValueError` for a path with a null byte)."""
     if isinstance(error, InputError):

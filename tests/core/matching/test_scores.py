@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from tests.core.matching.helpers import listing
 from wmtui.core.listing import TensorSpec
-from wmtui.core.scores import ScoreWeights, composite, hierarchy_score, name_score, shape_score
+from wmtui.core.scores import ScoreWeights, composite, hierarchy_score, name_score, score_weights, shape_score
 from wmtui.core.strategies import suggest
+from wmtui.errors import InputError
 
 OLD = {
     "backbone.0.weight": (16, 3, 3, 3),
@@ -77,3 +78,24 @@ def test_execution_order_never_lowers_a_score(source, target, here, there):
         msgspec.structs.replace(a, order=here), msgspec.structs.replace(b, order=there), ordered=(21, 21)
     )
     assert plain <= ordered.total <= 1.0 + 1e-9
+
+
+@given(st.dictionaries(st.sampled_from(["shape", "name", "hierarchy"]), st.floats(0, 100)))
+def test_scores_stay_between_0_and_1_with_any_weights(given_weights):
+    if all(given_weights.get(name) == 0 for name in ("shape", "name", "hierarchy")):
+        with pytest.raises(InputError, match="all weights are 0"):
+            score_weights(given_weights)
+        return
+    weights = score_weights(given_weights)
+    assert weights.shape + weights.name + weights.hierarchy == pytest.approx(1)
+    one = TensorSpec("a.b", (2, 3))
+    assert composite(one, one, weights).total == pytest.approx(1)
+
+
+def test_given_weights_that_make_1_are_taken_as_they_are_and_the_rest_keeps_its_share():
+    assert score_weights({"shape": 0.5, "name": 0.4, "hierarchy": 0.1}) == ScoreWeights(0.5, 0.4, 0.1)
+    assert score_weights({}) == ScoreWeights()
+    assert score_weights({"shape": 1.5}) == ScoreWeights(0.75, 0.15, 0.1)
+    for wrong in ({"size": 1.0}, {"name": -1.0}, {"name": float("nan")}):
+        with pytest.raises(InputError):
+            score_weights(wrong)

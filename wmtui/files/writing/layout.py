@@ -223,7 +223,7 @@ def _fresh_job(
         some = next(iter(aliases))
         notes.append(
             f"{len(aliases)} tied tensors are written in full under each name, such as {some!r}: safetensors cannot "
-            "tie them; its metadata tell of which they are copies"
+            "tie them; its metadata tell of which they are copies (safetensors' load_model needs strict=False for that)"
         )
         metadata |= aliases
     return SafetensorsJob(outcomes, make, metadata, alone)

@@ -15,6 +15,7 @@ from wmtui.core.side import Side
 from wmtui.errors import Cancelled, InputError, MissingError, OutputExistsError, WmtuiError, WriteError
 from wmtui.files.atomic import exists_error, no_file, resolve, write_atomically
 from wmtui.files.disk import CHUNK, write_errors
+from wmtui.files.regular_file import unreachable
 from wmtui.files.safetensors_source import SafetensorsSource
 from wmtui.files.source import OpenedSide
 from wmtui.files.writing.inputs import Inputs
@@ -85,6 +86,8 @@ def write_checkpoint(
         Cancelled: it was stopped; what was there is untouched.
     """
     options = Options(format, shard_size, tuple(also), optimizer, others)
+    if (hidden := unreachable(output)) is not None:
+        raise hidden
     if format_of(opened, format) == "distributed":
         return _write_distributed(opened, plan, output, options, verify, progress, cancelled)
     layout = make_layout(opened, plan, output, options)
@@ -129,6 +132,8 @@ def check_write(
 ) -> tuple[WmtuiError, ...]:
     """Why `write_checkpoint` would refuse, with remedies; empty where it would not. Writes nothing."""
     options = Options(format, shard_size, tuple(also), optimizer, others)
+    if (hidden := unreachable(output)) is not None:
+        return (hidden,)
     try:
         if format_of(opened, format) == "distributed":
             edit = make_distributed(opened, plan, options)
