@@ -14,12 +14,15 @@ from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 from tests.files.writing import leftovers, opened, plan_of, rename, same_tensor
+from wmtui.api.checkpoint import load_tensors
 from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.plan import make_plan
 from wmtui.core.proposal import Transform
 from wmtui.errors import InputError, OutputExistsError
 from wmtui.files.writing import check_write, write_checkpoint
+from wmtui.files.writing.layout import Format
 
+FORMATS: tuple[Format, ...] = ("torch", "safetensors")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
@@ -200,6 +203,21 @@ os._exit(0)
 """
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_tensors_of_one_data_file_are_not_taken_for_each_other(tmp_path, kind):
+    """In a data file each tensor is an archive of its own, with a storage of the same name at the same place."""
+    state = {key: torch.randn(3, 5) for key in "abcd"}
+    side = opened(save(state, tmp_path / "old"))
+    target = Listing("t", [TensorSpec(key, (5, 3) if key < "c" else (3, 5)) for key in state])
+    pairs = [(key, key, Transform.TRANSPOSE if key < "c" else Transform.NONE) for key in state]
+    plan = make_plan(side.side.listing, pairs, unmapped="drop", target=target)
+    output = tmp_path / ("new.pt" if kind == "torch" else "new.safetensors")
+    written = write_checkpoint(side, plan, output, format=kind, verify=True)
+    made = torch.load(output) if kind == "torch" else load_file(output)
+    assert all(torch.equal(made[key], state[key].t() if key < "c" else state[key]) for key in state)
+    assert not any("tied" in note for note in written.notes)
+
+
 def test_what_several_ranks_wrote_is_renamed_and_put_together(tmp_path):
     ranks = [subprocess.Popen([sys.executable, "-c", RANKS, str(tmp_path), str(rank)]) for rank in range(2)]
     assert [rank.wait(120) for rank in ranks] == [0, 0]
@@ -216,6 +234,7 @@ def test_what_several_ranks_wrote_is_renamed_and_put_together(tmp_path):
     rename(source, tmp_path / "new.pt", names, asked=MODEL, format="torch", verify=True)
     whole = torch.load(tmp_path / "new.pt")
     side = opened(source, weights_key="model")
+    assert all(same_tensor(value, state[key]) for key, value in load_tensors(side.side.listing, side.source).items())
     target = Listing("t", [TensorSpec("turned", (8, 3))])
     plan = make_plan(side.side.listing, [("last", "turned", Transform.TRANSPOSE)], unmapped="keep", target=target)
     write_checkpoint(side, plan, tmp_path / "turned.safetensors", format="safetensors", verify=True)

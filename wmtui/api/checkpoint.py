@@ -100,7 +100,7 @@ def load_tensors(listing: Listing, source: Source) -> dict[str, torch.Tensor]:
         InputError: one of them has no values, or they cannot be read.
     """
     values = Values()
-    return {spec.key: values.tensor(source.place(spec.key), spec.key) for spec in listing}
+    return {spec.key: values.whole(source.pieces(spec.key), spec.key) for spec in listing}
 
 
 def _load_torch_file(file: TorchFile) -> Any:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import mmap
 import zlib
+from collections.abc import Sequence
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmtui.errors import FormatError
 from wmtui.files.regular_file import RegularFile
-from wmtui.files.source import Place
+from wmtui.files.source import Piece, Place
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +26,23 @@ class Values:
     def __init__(self) -> None:
         self._maps: dict[Path, mmap.mmap] = {}
         self._storages: dict[tuple[Path, int, str], torch.UntypedStorage] = {}
+
+    def whole(self, pieces: Sequence[Piece], key: str) -> torch.Tensor:
+        """A tensor that lies in one or several pieces, on the CPU.
+
+        Raises:
+            FormatError: as for `tensor`, or the pieces do not make up a whole.
+        """
+        parts = [self.tensor(piece.place, key) for piece in pieces]
+        if len(parts) == 1:
+            return parts[0]
+        ends = [tuple(map(add, piece.offsets, part.shape)) for piece, part in zip(pieces, parts, strict=True)]
+        made = parts[0].new_empty([max(lengths) for lengths in zip(*ends, strict=True)])
+        if sum(part.numel() for part in parts) != made.numel():
+            raise FormatError(f"the parts of {key!r} do not make up a whole", "Copy the checkpoint again.")
+        for piece, part, end in zip(pieces, parts, ends, strict=True):
+            made[tuple(slice(at, to) for at, to in zip(piece.offsets, end, strict=True))] = part
+        return made
 
     def tensor(self, place: Place, key: str) -> torch.Tensor:
         """The tensor at a place, on the CPU.

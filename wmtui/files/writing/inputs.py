@@ -116,7 +116,7 @@ class Inputs:
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
         self._open: OrderedDict[Path, RegularFile] = OrderedDict()
-        self._unpacked: dict[tuple[Path, str], RegularFile] = {}
+        self._unpacked: dict[tuple[Path, int, str], RegularFile] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Inputs:
@@ -145,7 +145,7 @@ class Inputs:
         """
         if not place.compressed:
             return self.file(place.path), place.offset
-        name = (place.path, place.storage)
+        name = (place.path, place.offset, place.storage)
         if name not in self._unpacked:
             if isinstance(place, Scattered):
                 self._unpacked[name] = self._join(place, tick)

@@ -245,9 +245,7 @@ class TorchFreshJob(_TorchJob):
             tensor = make(outcome)
             place = tensor.place
             whole = (place.path, place.offset, place.nbytes)
-            storage = known.setdefault(
-                (place.path, place.storage, tensor.elements) if _is_own(tensor) else whole, len(known)
-            )
+            storage = known.setdefault(_identity(tensor) if _is_own(tensor) else whole, len(known))
             self._storage.append(storage)
             if storage == len(self._firsts):
                 self._firsts.append(number)
@@ -289,8 +287,14 @@ def aliases_of(tensors: Iterable[Wanted]) -> dict[str, str]:
     found = {}
     for tensor in tensors:
         if tensor.nbytes:
-            same = repr((str(tensor.place.path), tensor.place.storage, tensor.elements)).encode(errors="surrogatepass")
-            name = first.setdefault(blake2b(same, digest_size=16).digest(), tensor.key)
+            same = blake2b(repr(_identity(tensor)).encode(), digest_size=16).digest()
+            name = first.setdefault(same, tensor.key)
             if name != tensor.key:
                 found[tensor.key] = name
     return found
+
+
+def _identity(tensor: Wanted) -> tuple[object, ...]:
+    """Equal for tensors with the very same elements; storages of distributed checkpoints all have one name."""
+    place = tensor.place
+    return str(place.path), place.offset, place.storage, tensor.elements
