@@ -36,7 +36,7 @@ from wmtui.files.writing.safetensors_writer import why_not
 from wmtui.files.writing.sets import write_set
 from wmtui.files.writing.verify import verify_tensors
 
-_ROOM = 1 << 20
+_ROOM = 64 << 10
 """Bytes beside the payload: headers, an index."""
 
 
@@ -294,7 +294,7 @@ def _room_problems(folder: Path, output: Path, nbytes: int) -> Iterator[WmtuiErr
         free = shutil.disk_usage(folder).free
         if free < nbytes + _ROOM:
             yield WriteError(
-                f"{output} takes {nbytes:,} bytes, and only {free:,} are free on that disk",
+                f"{output} takes up to {nbytes + _ROOM:,} bytes, and only {free:,} are free on that disk",
                 "Free some space, or write to another disk.",
             )
 
