@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmtui.cli.exits import Exit
-from wmtui.cli.inputs import Inputs
+from wmtui.cli.inputs import Inputs, read_small
 from wmtui.cli.progress import progress_line
-from wmtui.cli.proposing import read_small
-from wmtui.cli.saving import is_square
 from wmtui.cli.sides import open_one
 from wmtui.cli.writing import WriteOptions, check_comparison
 from wmtui.core.forecast import forecast, tie_hint
@@ -119,7 +117,7 @@ def _warn_of_transposes(plan: Plan, listing: Listing) -> None:
     transposed = [op for op in plan.operations if op.kind == "transpose"]
     if not transposed:
         return
-    square = [op for op in plan.operations if op.kind == "rename" and is_square(listing[op.source])]
+    square = [op for op in plan.operations if op.kind == "rename" and listing[op.source].is_square]
     print(f"wmtui: {len(transposed):,} tensors are transposed to the target's shapes", file=sys.stderr)
     if square:
         print(

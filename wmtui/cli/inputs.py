@@ -1,11 +1,12 @@
-"""What a run reads, so that no output replaces it, not even by force."""
+"""What a run reads: mappings, and what no output may replace, not even by force."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wmtui.errors import InputError
+from wmtui.core.report import MAX_BYTES
+from wmtui.errors import InputError, MissingError
 from wmtui.files.regular_file import unreachable
 
 if TYPE_CHECKING:
@@ -26,6 +27,22 @@ class Inputs:
         if _identity(path) not in self._known:
             return unreachable(path)
         return InputError(f"{path} is an input", "Choose another output: no input is ever written to.")
+
+
+def read_small(path: str) -> bytes:
+    """The bytes of a mapping or a report.
+
+    Raises:
+        MissingError: there is no such file.
+        InputError: it cannot be read or is too large for one.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise MissingError(f"there is no file {path}", "Check the path.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", "Give a mapping or a report.") from None
 
 
 def _files(opened: OpenedSide) -> list[Path]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
+from wmtui.cli.inputs import read_small
 from wmtui.cli.saving import ReportOptions
 from wmtui.core.decisions import Assign, fold_pairs
 from wmtui.core.listing import Listing
@@ -14,10 +14,10 @@ from wmtui.core.match_options import MatchOptions
 from wmtui.core.plan import transform_between
 from wmtui.core.ports import CancelledCall, Progress, ProgressCall
 from wmtui.core.proposal import Facts, Pair, Proposal, Transform
-from wmtui.core.report import MAX_BYTES, parse_mapping
+from wmtui.core.report import parse_mapping
 from wmtui.core.scores import ScoreWeights, composite
 from wmtui.core.strategies import CONSERVATIVE_THRESHOLD, suggest
-from wmtui.errors import InputError, MissingError
+from wmtui.errors import InputError
 
 
 class Matcher:
@@ -116,19 +116,3 @@ def read_mapping_in(path: str, source: Listing, target: Listing) -> Assign:
             f"wmtui: {strange} of the {len(found.pairs)} pairs of {path} do not fit and are left out", file=sys.stderr
         )
     return Assign(fold_pairs(pairs))
-
-
-def read_small(path: str) -> bytes:
-    """The bytes of a mapping or a report.
-
-    Raises:
-        MissingError: there is no such file.
-        InputError: it cannot be read or is too large for one.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise MissingError(f"there is no file {path}", "Check the path.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", "Give a mapping or a report.") from None

@@ -12,7 +12,7 @@ import msgspec
 from wmtui.cli.inputs import Inputs
 from wmtui.cli.writing import WriteOptions
 from wmtui.core.forecast import Forecast, forecast
-from wmtui.core.listing import Listing, TensorSpec
+from wmtui.core.listing import Listing
 from wmtui.core.plan import Plan, make_plan
 from wmtui.core.ports import CancelledCall, Progress, ProgressCall, Saved, SavePreview, SaveRequest
 from wmtui.core.report import ReportPair, build_report, encode_mapping, encode_report, explained, report_pair
@@ -238,18 +238,13 @@ class Saver:
 
 def _unproven(plan: Plan, source: Listing) -> tuple[str, ...]:
     """What no shape shows: that square tensors are stored the other way round, as their siblings are."""
-    square = [op.source for op in plan.operations if op.kind == "transpose" and is_square(source[op.source])]
+    square = [op.source for op in plan.operations if op.kind == "transpose" and source[op.source].is_square]
     if not square:
         return ()
     return (
         f"{len(square):,} square tensors are transposed because others are, which their shapes cannot show, first "
         f"{square[0]}: check with --strict-load, --source-model and --input",
     )
-
-
-def is_square(spec: TensorSpec) -> bool:
-    """Whether a transpose leaves the shape as it is."""
-    return len(spec.shape) == 2 and spec.shape[0] == spec.shape[1] > 1
 
 
 def _what_a_mapping_lacks(plan: Plan) -> tuple[str, ...]:

@@ -45,6 +45,11 @@ class TensorSpec(msgspec.Struct, frozen=True, gc=False):
         return prod(self.shape)
 
     @property
+    def is_square(self) -> bool:
+        """Whether a transpose leaves the shape as it is."""
+        return len(self.shape) == 2 and self.shape[0] == self.shape[1] > 1
+
+    @property
     def is_buffer(self) -> bool:
         """As the file says, else by the names of a batch norm's running statistics."""
         if self.kind is not None:
