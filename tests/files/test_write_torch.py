@@ -376,9 +376,12 @@ def test_a_tensor_takes_little_memory_however_many_there_are(tmp_path):
 
 def test_what_cannot_be_compared_by_its_elements_is_written_nonetheless(tmp_path):
     state = {"a": torch.randn(3, dtype=torch.complex64).conj(), "b": torch.eye(2).to_sparse(), "c": torch.ones(2)}
+    state["d"] = torch.randn(3).expand(1 << 40, 3)
     torch.save(state, tmp_path / "old.pt")
     rename(tmp_path / "old.pt", tmp_path / "new.pt", prefixed(state), verify=True)
     made = torch.load(tmp_path / "new.pt")
     assert made["new.a"].is_conj()
     assert torch.equal(made["new.a"], state["a"])
     assert torch.equal(made["new.b"].to_dense(), state["b"].to_dense())
+    assert made["new.d"].shape == (1 << 40, 3)
+    assert torch.equal(made["new.d"][7], state["d"][0])

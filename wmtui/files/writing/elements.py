@@ -51,6 +51,14 @@ class Elements(NamedTuple):
         """Whether they lie in the file exactly as they are wanted."""
         return self.swap == 1 and is_row_major(self.shape, self.strides)
 
+    @property
+    def run(self) -> Elements:
+        """All bytes from the first element to the last, whichever of them are elements."""
+        if 0 in self.shape:
+            return self._replace(itemsize=1, shape=(0,), strides=(1,), swap=1)
+        last = sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
+        return Elements(self.start, 1, ((last + 1) * self.itemsize,), (1,))
+
     def permuted(self, permutation: Sequence[int]) -> Elements:
         """The same elements with their dimensions in another order, as ``torch.permute`` counts them."""
         return self._replace(
