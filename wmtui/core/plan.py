@@ -150,6 +150,7 @@ def make_plan(
             raise PlanError(f"the source key {s!r} is mapped twice", "Give each source key one target.")
         if t in taken:
             raise PlanError(f"{taken[t]!r} and {s!r} would both become {t!r}", "Give each target key one source.")
+        s = source[s].key  # the same text, which the listing keeps anyway
         taken[t] = s
         steps[s] = _operation(source, s, t, transform, target)
     stays = set() if unmapped == "drop" else {spec.key for spec in source if spec.key not in steps}
