@@ -279,3 +279,14 @@ def test_keys_and_values_are_kept_in_one_tensor_rather_than_queries_and_keys():
     proposal = match(listing(source), listing(target))
     parts = {(fusion.kind, *(key.split(".")[3] for key in fusion.sources)) for fusion in proposal.fusions}
     assert parts == {("merge", "k_proj", "v_proj")}
+
+
+def test_a_head_that_is_kept_transposed_is_no_table_that_both_sides_keep_alike():
+    inner = {"wi": (8, 24), "wo": (24, 8)}
+    source = {"embedder/embedding": (99, 8)}
+    source |= {f"decoder/layers_{i}/{part}/kernel": shape for i in range(3) for part, shape in inner.items()}
+    source |= {"decoder/logits_dense/kernel": (8, 99)}
+    target = {"shared.weight": (99, 8), "decoder.embed_tokens.weight": (99, 8)}
+    target |= {f"decoder.block.{i}.{part}.weight": shape[::-1] for i in range(3) for part, shape in inner.items()}
+    target |= {"lm_head.weight": (99, 8)}
+    assert matched(source, target)["decoder/logits_dense/kernel"] == "lm_head.weight"

@@ -74,7 +74,8 @@ class Shapes:
         self._shape_fits: dict[tuple[Shape, Shape], tuple[float, Transform]] = {}
         self._fits: dict[tuple[int, int], Fit] = {}
         self._signatures: dict[object, int] = {}
-        self._tables_stay = _tables_stay(source, target)
+        kept, turned = _tables(source, target)
+        self._tables_stay, self._kept_tables = len(kept) >= len(turned), kept - turned
         self._kinds = (self._classify(source), self._classify(target))
         if allow_transforms:
             self._decide_modes()
@@ -87,7 +88,7 @@ class Shapes:
                 (
                     main,
                     tuple((leaf, specs[row].shape, is_float(specs[row].dtype)) for leaf, row in leaves.items()),
-                    _is_square(tree.shapes[unit]) and _is_table(tree, unit),
+                    _is_table(tree, unit),
                 ),
                 len(numbers),
             )
@@ -160,9 +161,11 @@ class Shapes:
         factor, transform = self.of_shapes(source.shapes[i], target.shapes[j])
         if not factor:
             return NO_FIT
-        square = transform is Transform.TRANSPOSE and source.shapes[i] == target.shapes[j]
-        if square and self._tables_stay and (_is_table(source, i) or _is_table(target, j)):
-            transform = Transform.NONE
+        if transform is Transform.TRANSPOSE and self._tables_stay and (_is_table(source, i) or _is_table(target, j)):
+            if source.shapes[i] == target.shapes[j]:
+                transform = Transform.NONE
+            elif {source.shapes[i], target.shapes[j]} & self._kept_tables:
+                return NO_FIT
         ours, theirs = source.leaves[i], target.leaves[j]
         spec_a, spec_b = source.specs[ours[main_a]], target.specs[theirs[main_b]]
         if is_float(spec_a.dtype) != is_float(spec_b.dtype):
@@ -216,10 +219,6 @@ def _kernels_last(a: Shape, b: Shape) -> bool:
     )
 
 
-def _is_square(shape: Shape) -> bool:
-    return len(shape) == 2 and shape[0] == shape[1] > 1
-
-
 def _is_table(tree: Tree, unit: int) -> bool:
     """Whether a matrix without a bias is a table of embeddings by its name, which keeps its rows where others turn."""
     node = tree.nodes[unit]
@@ -230,11 +229,11 @@ def _is_table(tree: Tree, unit: int) -> bool:
     return bool(named) and (not node.indices or "embed" in own)
 
 
-def _tables_stay(source: Tree, target: Tree) -> bool:
-    """Whether tables of embeddings of unequal sides are kept alike in both listings."""
+def _tables(source: Tree, target: Tree) -> tuple[set[Shape], set[Shape]]:
+    """Shapes of embedding tables of unequal sides that both listings have, and those that one of them has turned."""
     ours, theirs = ({tree.shapes[u] for u in range(len(tree.nodes)) if _is_table(tree, u)} for tree in (source, target))
-    oblong = [shape for shape in ours if shape[0] != shape[1]]
-    return sum(shape in theirs for shape in oblong) >= sum(shape[::-1] in theirs for shape in oblong)
+    oblong = {shape for shape in ours if shape[0] != shape[1]}
+    return oblong & theirs, {shape for shape in oblong if shape[::-1] in theirs}
 
 
 class _Matrices(NamedTuple):
