@@ -223,6 +223,7 @@ def test_a_source_that_shrinks_after_it_was_opened_is_an_error(tmp_path, name):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("kind", ["safetensors", "torch", "set of torch files", "distributed"])
 def test_a_source_that_is_replaced_after_it_was_opened_is_an_error(tmp_path, kind):
     source, output = CASES[kind][0](tmp_path)

@@ -242,12 +242,11 @@ class MappingFile(msgspec.Struct, frozen=True):
 
     def tied(self, target: Listing) -> Listing:
         """A target with the file's further names tied to those that their tensors are mapped to."""
-        targets = {pair.source: pair.target for pair in self.pairs}
-        firsts = {further: targets.get(source) for further, source in self.aliases.items()}
+        partner = self.mapping
         specs = []
         for spec in target:
-            first = firsts.get(spec.key)
-            if spec.shares is None and first is not None and first in target:
+            first = partner.get(self.aliases[spec.key], "") if spec.key in self.aliases else ""
+            if first in target and spec.shares is None:
                 spec = msgspec.structs.replace(spec, shares=target[first].shares or first)
             specs.append(spec)
         return Listing(target.name, specs)
