@@ -110,7 +110,7 @@ def test_apply_warns_where_the_checkpoint_is_another(pair, wmtui):
 def test_apply_can_be_tried_dry(pair, wmtui):
     (pair / "m.json").write_text(json.dumps({"module.enc_ln.weight": "x"}))
     said = wmtui("apply", "m.json", "old_model.pth", "-o", "out.pth", "--dry-run")
-    assert "1 keys renamed" in said.out
+    assert "1 key renamed" in said.out
     assert not (pair / "out.pth").exists()
 
 

@@ -95,7 +95,7 @@ def test_square_tensors_that_are_transposed_like_their_siblings_are_said(nets, w
     torch.save(turned, "turned.pth")
     said = wmtui("map", "turned.pth", "nets.py:New", "--output", "new.pth", "--report", "r.json")
     assert said.status == 0, said.err
-    assert "1 square tensors are transposed" in said.out
+    assert "1 square tensor is transposed" in said.out
     assert "mix.weight" in said.out
     assert "square" in json.loads(Path("r.json").read_text())["warnings"][0]
     assert "square" not in wmtui("map", "old.pth", "nets.py:New", "--output", "straight.pth").out

@@ -154,7 +154,7 @@ def test_what_does_not_fit_is_told_by_number_and_first_key():
     found = parse_mapping(encode_report(sample(ALL)))
     other = Listing("o", [TensorSpec("l.0.w", (2, 4)), TensorSpec("wte", (4,))])
     absent, reshaped = found.misfits(other)
-    assert absent == "1 of its 3 source keys are not there, first 'l.1.w'"
+    assert absent == "1 source key is not there, of 3, first 'l.1.w'"
     assert "first 'l.0.w': [2, 3] in the report, [2, 4] here" in reshaped
 
 

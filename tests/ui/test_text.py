@@ -17,7 +17,6 @@ from wmtui.ui.text import (
     count_text,
     fit,
     number_text,
-    plural,
     safe,
     shape_text,
     shorten,
@@ -160,9 +159,6 @@ def test_numbers():
     assert [number_text(v) for v in (None, 0.0, 1 / 3, 1e-20, float("nan"), float("-inf"))] == [
         "-", "0", "0.3333", "1e-20", "nan", "-inf",
     ]  # fmt: skip
-    assert (plural(1, "tensor"), plural(94_000, "tensor"), plural(2, "dictionary", "dictionaries")) == (
-        "1 tensor", "94,000 tensors", "2 dictionaries",
-    )  # fmt: skip
     assert (shape_text(()), shape_text((768,)), shape_text((0, 3))) == ("scalar", "768", "0x3")
 
 

@@ -15,7 +15,7 @@ from wmtui.cli.writing import WriteOptions, check_comparison
 from wmtui.core.forecast import forecast, tie_hint
 from wmtui.core.listing import Listing
 from wmtui.core.plan import Plan, make_plan, transform_between
-from wmtui.core.printable import printable
+from wmtui.core.printable import plural, printable
 from wmtui.core.proposal import Transform
 from wmtui.core.report import parse_mapping
 from wmtui.errors import InputError
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     for problem in (*problems, replaced):
         if problem is not None:
             raise problem
-    counts = f"{len(plan.mapping)} keys renamed, {len(plan.kept)} kept, {len(plan.dropped)} dropped"
+    counts = f"{plural(len(plan.mapping), 'key')} renamed, {len(plan.kept):,} kept, {len(plan.dropped):,} dropped"
     if args.dry_run:
         print(f"would write {printable(args.output)}: {counts}, {output_size(source, plan):,} bytes")
     else:
@@ -118,10 +118,13 @@ def _warn_of_transposes(plan: Plan, listing: Listing) -> None:
     if not transposed:
         return
     square = [op for op in plan.operations if op.kind == "rename" and listing[op.source].is_square]
-    print(f"wmtui: {len(transposed):,} tensors are transposed to the target's shapes", file=sys.stderr)
+    print(
+        f"wmtui: {plural(len(transposed), 'tensor is', 'tensors are')} transposed to the target's shapes",
+        file=sys.stderr,
+    )
     if square:
         print(
-            f"wmtui: {len(square):,} square ones are not, as a mapping cannot say so, first "
+            f"wmtui: {plural(len(square), 'square one is', 'square ones are')} not, as a mapping cannot say so, first "
             f"{printable(square[0].source)}: apply the report instead, or check with --source-model",
             file=sys.stderr,
         )

@@ -18,7 +18,7 @@ from wmtui.core.forecast import tie_hint
 from wmtui.core.listing import Listing
 from wmtui.core.plan import Plan
 from wmtui.core.ports import SaveRequest
-from wmtui.core.printable import printable
+from wmtui.core.printable import plural, printable
 from wmtui.core.proposal import Facts, Proposal
 from wmtui.core.session import Mapped, Session
 from wmtui.errors import InputError
@@ -102,10 +102,11 @@ def _summary(listing: Listing, mapped: set[str]) -> SideSummary:
 
 def _print_summary(session: Session, pairs: tuple[Mapped, ...], plan: Plan, forecast: str, file: TextIO) -> None:
     print(
-        f"{len(pairs)} of {len(session.source)} source keys mapped onto {len(session.target)} target keys"
-        + (f", {len(plan.dropped)} dropped" if plan.dropped else "")
-        + (f", {len(plan.kept)} kept under their own names" if plan.kept else "")
-        + (f", {len(session.proposal.ambiguous)} ambiguous" if session.proposal.ambiguous else ""),
+        f"{len(pairs):,} of {plural(len(session.source), 'source key')} mapped"
+        + f" onto {plural(len(session.target), 'target key')}"
+        + (f", {len(plan.dropped):,} dropped" if plan.dropped else "")
+        + (f", {len(plan.kept):,} kept under their own names" if plan.kept else "")
+        + (f", {len(session.proposal.ambiguous):,} ambiguous" if session.proposal.ambiguous else ""),
         file=file,
     )
     print(f"load_state_dict forecast: {forecast}", file=file)

@@ -13,6 +13,7 @@ from wmtui.core.listing import Listing
 from wmtui.core.match_options import MatchOptions
 from wmtui.core.plan import transform_between
 from wmtui.core.ports import CancelledCall, Progress, ProgressCall
+from wmtui.core.printable import plural
 from wmtui.core.proposal import Facts, Pair, Proposal, Transform
 from wmtui.core.report import parse_mapping
 from wmtui.core.scores import ScoreWeights, composite
@@ -109,10 +110,9 @@ def read_mapping_in(path: str, source: Listing, target: Listing) -> Assign:
         pairs.append((source.index[pair.source], target.index[pair.target], transform))
     if strange and not pairs:
         raise InputError(
-            f"none of the {strange} pairs of {path} fits these two sides", "Give the mapping of this pair."
+            f"none of the {plural(strange, 'pair')} of {path} fits these two sides", "Give the mapping of this pair."
         )
     if strange:
-        print(
-            f"wmtui: {strange} of the {len(found.pairs)} pairs of {path} do not fit and are left out", file=sys.stderr
-        )
+        left_out = plural(strange, "pair that does not fit is", "pairs that do not fit are")
+        print(f"wmtui: {left_out} left out, of {len(found.pairs):,} in {path}", file=sys.stderr)
     return Assign(fold_pairs(pairs))

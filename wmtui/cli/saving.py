@@ -15,6 +15,7 @@ from wmtui.core.forecast import Forecast, forecast
 from wmtui.core.listing import Listing
 from wmtui.core.plan import Plan, make_plan
 from wmtui.core.ports import CancelledCall, Progress, ProgressCall, Saved, SavePreview, SaveRequest
+from wmtui.core.printable import plural
 from wmtui.core.report import ReportPair, build_report, encode_mapping, encode_report, explained, report_pair
 from wmtui.core.scores import ScoreWeights, composite
 from wmtui.core.session import Mapped, Session
@@ -242,8 +243,8 @@ def _unproven(plan: Plan, source: Listing) -> tuple[str, ...]:
     if not square:
         return ()
     return (
-        f"{len(square):,} square tensors are transposed because others are, which their shapes cannot show, first "
-        f"{square[0]}: check with --strict-load, --source-model and --input",
+        f"{plural(len(square), 'square tensor is', 'square tensors are')} transposed because others are, which their "
+        f"shapes cannot show, first {square[0]}: check with --strict-load, --source-model and --input",
     )
 
 
@@ -252,4 +253,5 @@ def _what_a_mapping_lacks(plan: Plan) -> tuple[str, ...]:
     changed = sum(op.kind in ("transpose", "reshape") for op in plan.operations)
     if not changed:
         return ()
-    return (f"{changed:,} tensors are also transposed or reshaped, which a plain mapping cannot say: apply the report",)
+    tensors = plural(changed, "tensor is", "tensors are")
+    return (f"{tensors} also transposed or reshaped, which a plain mapping cannot say: apply the report",)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from .listing import Listing
+from .printable import plural
 from .proposal import Fusion
 
 MOST_NAMED = 4
@@ -60,7 +61,7 @@ def _along(dim: int | None) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     if len(names) > MOST_NAMED:
-        return f"{names[0]} … {names[-1]} ({len(names)} tensors)"
+        return f"{names[0]} … {names[-1]} ({plural(len(names), 'tensor')})"
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 

@@ -26,3 +26,8 @@ def encodable(text: str, encoding: str | None) -> str:
         plain = text.replace("→", ">").replace("…", "~")
         return plain.encode(encoding or "utf-8", "backslashreplace").decode(encoding or "utf-8")
     return text
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """``1 tensor``, ``94,000 tensors``; with both forms given ``1 tensor is``, ``2 tensors are``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -18,7 +18,7 @@ from wmtui.errors import FormatError
 from .forecast import Forecast
 from .listing import Listing, TensorSpec
 from .plan import Plan
-from .printable import printable, shortened
+from .printable import plural, printable, shortened
 from .proposal import Proposal, Rule, Score, Transform
 from .session import Status
 
@@ -279,11 +279,12 @@ class MappingFile(msgspec.Struct, frozen=True):
         ]
         lines: list[str] = []
         if absent:
-            lines.append(f"{len(absent)} of its {len(self.pairs)} source keys are not there, first {absent[0]!r}")
+            lacking = plural(len(absent), "source key is", "source keys are")
+            lines.append(f"{lacking} not there, of {len(self.pairs):,}, first {absent[0]!r}")
         if reshaped:
             first = reshaped[0]
             lines.append(
-                f"{len(reshaped)} source keys have another shape, first {first.source!r}: "
+                f"{plural(len(reshaped), 'source key has', 'source keys have')} another shape, first {first.source!r}: "
                 f"{list(first.source_shape or ())} in the report, {list(source[first.source].shape)} here"
             )
         return tuple(lines)

@@ -16,6 +16,7 @@ from .decisions import Accept, Assign, Decision, Ignore, Reject, Reopen, fold, f
 from .fused import FusedKeys
 from .groups import Grouping
 from .listing import Listing
+from .printable import plural
 from .proposal import Candidate, Proposal, Transform
 from .session import Change, Session, Status
 from .standing import Goals, LiveForecast
@@ -335,7 +336,7 @@ class Review:
         if set(one) & set(other):
             raise Refused("choose two different keys or groups to swap")
         if len(one) != len(other):
-            raise Refused(f"{len(one)} keys cannot be swapped with {len(other)}")
+            raise Refused(f"{plural(len(one), 'key')} cannot be swapped with {len(other):,}")
         partner, tensors = self.session.partner, self.source.tensors
         swapped: list[tuple[int, int, Transform]] = []
         for a, b in correspond(self.source, one, self.source, other):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from wmtui.core.printable import printable
+from wmtui.core.printable import plural, printable
 from wmtui.core.side import Content, ContentKind
 from wmtui.files.pickle_graph import Bag, Call, Global, Graph, Node, Persistent, Table, dict_items, path_of
 from wmtui.files.pickled_modules import attributes, module_attributes, module_class
@@ -76,13 +76,13 @@ class _Tree:
         found = self.weights.get(id(node))
         if found is not None:
             what = f"{module_class(node)}, " if found.is_module else ""
-            return Content("dict", f"{what}{len(found.tensors)} tensors", count=len(found.tensors))
+            return Content("dict", f"{what}{plural(len(found.tensors), 'tensor')}", count=len(found.tensors))
         if isinstance(node, str):
             return Content("text", _short(node))
         if node is None or isinstance(node, (bool, int, float)):
             return Content("value", _number(node))
         if isinstance(node, (bytes, bytearray)):
-            return Content("value", f"{len(node)} bytes")
+            return Content("value", plural(len(node), "byte"))
         tensor = tensor_of(node)
         if tensor is not None:
             kind = f"{tensor.type_name} of {tensor.dtype}" if tensor.type_name else tensor.dtype

@@ -14,7 +14,7 @@ import msgspec
 
 from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.ports import Progress, ProgressCall
-from wmtui.core.printable import printable
+from wmtui.core.printable import plural, printable
 from wmtui.core.side import EMPTY, Content, Side, SideSpec
 from wmtui.errors import FormatError, InputError, KeyMissingError, MissingError
 from wmtui.files.folder import choose_file, other_files, some
@@ -173,7 +173,7 @@ def _safetensors_side(
     metadata: dict[str, str] = {}
     for header in source.headers:
         metadata |= {key: value for key, value in header.metadata.items() if key not in metadata}
-    form = "safetensors" if source.index is None else f"safetensors in {len(source.files)} shards"
+    form = "safetensors" if source.index is None else f"safetensors in {plural(len(source.files), 'shard')}"
     side = Side(
         spec, Listing(name, specs), form, nbytes, weights_keys={"": len(specs)}, metadata=metadata, contents=contents,
         notes=notes,
@@ -213,7 +213,9 @@ def _open_shards(path: Path, index: ShardIndex, name: str, spec: SideSpec, progr
         more += (f"{shard.name}: {note}" for note in found)
     notes = check_complete(index, {part.file.path: {key for key, _, _ in part.weights.tensors} for part in parts})
     source = TorchSource(path, parts, index.path)
-    return _torch_side(source, name, spec, (*notes, *more), contents, f"torch checkpoint in {len(parts)} shards")
+    return _torch_side(
+        source, name, spec, (*notes, *more), contents, f"torch checkpoint in {plural(len(parts), 'shard')}"
+    )
 
 
 def _open_torch(path: Path, file: Path, name: str, spec: SideSpec) -> OpenedSide:

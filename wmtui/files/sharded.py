@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from wmtui.core.printable import plural
 from wmtui.errors import FormatError, MissingError, UnsafeError
 from wmtui.files.regular_file import RegularFile
 
@@ -91,5 +92,7 @@ def check_complete(index: ShardIndex, held: Mapping[Path, Set[str]]) -> tuple[st
     for path, keys in held.items():
         more = sorted(keys - index.weight_map.keys())
         if more:
-            notes.append(f"{path.name} holds {len(more)} tensors that the index does not name, such as {more[0]!r}")
+            notes.append(
+                f"{path.name} holds {plural(len(more), 'tensor')} that the index does not name, such as {more[0]!r}"
+            )
     return tuple(notes)

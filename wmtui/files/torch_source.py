@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wmtui.core.listing import TensorSpec
+from wmtui.core.printable import plural
 from wmtui.errors import FormatError, KeyMissingError, UnsafeError
 from wmtui.files.contents import strangers
 from wmtui.files.regular_file import RegularFile
@@ -137,5 +138,6 @@ def weights_of(file: TorchFile, weights_key: str | None) -> tuple[Weights, list[
     chosen = choose(file.graph.root, found, weights_key, where)
     broken = [key for key, _, tensor in chosen.tensors if not fits(tensor)]
     if broken:
-        notes.append(f"{len(broken)} tensors reach beyond their storage, such as {broken[0]!r}: the file is damaged")
+        reach = plural(len(broken), "tensor reaches beyond its", "tensors reach beyond their")
+        notes.append(f"{reach} storage, such as {broken[0]!r}: the file is damaged")
     return chosen, found, tuple(notes)

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import overload
 
 from wmtui.core.listing import Kind
-from wmtui.core.printable import printable
+from wmtui.core.printable import plural, printable
 from wmtui.errors import ChoiceError, KeyMissingError
 from wmtui.files.folded import FoldedTensor
 from wmtui.files.pickle_graph import Node, dict_items, string_items
@@ -143,7 +143,7 @@ def choose(root: Node, found: Sequence[Weights], weights_key: str | None, where:
         raise KeyMissingError(f"{where} has no dictionary of weights at {weights_key!r}", f"there are: {names}")
     if len(found) == 1:
         return found[0]
-    names = ", ".join(f"{printable(weights.name)} ({len(weights.tensors)} tensors)" for weights in found)
+    names = ", ".join(f"{printable(weights.name)} ({plural(len(weights.tensors), 'tensor')})" for weights in found)
     raise ChoiceError(
         f"{where} holds several dictionaries of weights: {names}",
         f"choose one, such as --weights-key {printable(found[0].name)}",

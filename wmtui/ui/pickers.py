@@ -15,13 +15,14 @@ from textual.widgets import Input
 from wmtui.core.align import align
 from wmtui.core.listing import TensorSpec
 from wmtui.core.plan import transform_between
+from wmtui.core.printable import plural
 from wmtui.core.proposal import Transform
 from wmtui.core.review import Review
 from wmtui.core.search import Finder
 
 from .lines import Part, RowList, paint
 from .review.panes import GLYPHS
-from .text import clip, fit, plural, shape_text, shorten
+from .text import clip, fit, shape_text, shorten
 from .windows import Window
 
 MOST = 500

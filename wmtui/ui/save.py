@@ -14,12 +14,13 @@ from textual.widgets import Input, Label
 from textual.worker import get_current_worker
 
 from wmtui.core.ports import Progress, Saved, SavePort, SavePreview, SaveRequest
+from wmtui.core.printable import plural
 from wmtui.core.session import Session, Status
 from wmtui.errors import WmtuiError
 
 from .fields import Tick
 from .lines import Part
-from .text import bar, bytes_text, clip, plural, safe
+from .text import bar, bytes_text, clip, safe
 from .windows import Answer, Page, Question, Window
 
 PATHS = (("mapping", "Mapping"), ("report", "Report"), ("checkpoint", "Checkpoint"))

@@ -228,11 +228,6 @@ def number_text(value: float | None) -> str:
     return f"{value:.4g}" if isfinite(value) else str(value)
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """``1 tensor``, ``94,000 tensors``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def _scaled(value: float, units: Sequence[str]) -> str:
     step = 0
     while value >= 999.5 and step < len(units) - 1:

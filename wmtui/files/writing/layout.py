@@ -12,6 +12,7 @@ import msgspec
 
 from wmtui.core.listing import Listing
 from wmtui.core.plan import Plan, Unmapped
+from wmtui.core.printable import plural
 from wmtui.errors import InputError
 from wmtui.files.dcp import DcpSource
 from wmtui.files.quiet_gc import no_garbage_collection
@@ -222,8 +223,9 @@ def _fresh_job(
     if aliases:
         some = next(iter(aliases))
         notes.append(
-            f"{len(aliases)} tied tensors are written in full under each name, such as {some!r}: safetensors cannot "
-            "tie them; its metadata tell of which they are copies (safetensors' load_model needs strict=False for that)"
+            f"{plural(len(aliases), 'tied tensor is', 'tied tensors are')} written in full under each name, such as "
+            f"{some!r}: safetensors cannot tie them; its metadata tell of which they are copies (safetensors' load_model "
+            "needs strict=False for that)"
         )
         metadata |= aliases
     return SafetensorsJob(outcomes, make, metadata, alone)
@@ -284,7 +286,7 @@ def _place(
             index_name = index_path.name
     else:
         raise InputError(
-            f"{len(jobs)} files cannot be written as the one file {output}",
+            f"{plural(len(jobs), 'file')} cannot be written as the one file {output}",
             "Name a folder, or give a shard size that is larger than the checkpoint.",
         )
     metadata: dict[str, object] = dict(read_index(index_path).metadata) if index_path is not None else {}

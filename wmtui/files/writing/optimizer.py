@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from wmtui.core.forecast import first_moved
 from wmtui.core.plan import Plan
+from wmtui.core.printable import plural
 from wmtui.core.side import Side
 from wmtui.files.pickle_graph import Node, dict_items, get
 from wmtui.files.source import OpenedSide
@@ -60,7 +61,7 @@ def rename_optimizers(root: Node, names: Mapping[str, str], changes: Changes) ->
             if isinstance(params, list):
                 changes.replace(params, [_new(name, names) for name in params])
         count = sum(new != key for (new, _), key in zip(renamed, keys, strict=True))
-        notes.append(f"renamed {count} of {len(keys)} parameters in the optimizer's state")
+        notes.append(f"renamed {count:,} of {plural(len(keys), 'parameter')} in the optimizer's state")
     return list(dict.fromkeys(notes)) or ["there is no optimizer state to rename"]
 
 

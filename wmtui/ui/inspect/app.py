@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from wmtui.core.inspection import inspection_table
 from wmtui.core.ports import DescribePort, ScanPort
+from wmtui.core.printable import plural
 from wmtui.core.side import Side
 from wmtui.core.table import Order
 from wmtui.core.tensor_stats import ScanResult, TensorStats
@@ -20,7 +21,7 @@ from wmtui.ui.inspect.screen import ViewScreen
 from wmtui.ui.inspect.trees import ContentsView, TreeView
 from wmtui.ui.inspect.views import ORDERS, TableView, TensorView, TiesView, TotalsView
 from wmtui.ui.terminal import Terminal
-from wmtui.ui.text import bytes_text, plural
+from wmtui.ui.text import bytes_text
 
 if TYPE_CHECKING:
     from textual.command import Provider

@@ -9,8 +9,9 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 
+from wmtui.core.printable import plural
 from wmtui.ui.lines import Part, RowList
-from wmtui.ui.text import fit, plural
+from wmtui.ui.text import fit
 from wmtui.ui.windows import Window
 
 

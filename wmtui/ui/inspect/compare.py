@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from wmtui.core.comparison import CODE, DIFFERENCES, Comparison, Difference, compare_values
 from wmtui.core.ports import CancelledCall, DescribePort, ProgressCall
+from wmtui.core.printable import plural
 from wmtui.core.side import Side
 from wmtui.core.table import Order
 from wmtui.ui.actions import KEEP, MOVE, Action, bindings
@@ -20,7 +21,7 @@ from wmtui.ui.inspect.screen import ViewScreen
 from wmtui.ui.inspect.views import ORDERS, TableView, View
 from wmtui.ui.lines import Part
 from wmtui.ui.terminal import Terminal
-from wmtui.ui.text import bytes_text, clip, fit, plural, width
+from wmtui.ui.text import bytes_text, clip, fit, width
 from wmtui.ui.theme import Palette
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from wmtui.core.inspection import totals_by_dtype, whole
 from wmtui.core.listing import TensorSpec
+from wmtui.core.printable import plural
 from wmtui.core.side import Side
-from wmtui.ui.text import bytes_text, count_text, plural, shape_text
+from wmtui.ui.text import bytes_text, count_text, shape_text
 
 
 def side_facts(side: Side) -> list[str]:

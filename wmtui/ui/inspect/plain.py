@@ -8,11 +8,12 @@ from wmtui.core.comparison import DIFFERENCES, Comparison, Difference
 from wmtui.core.groups import Group, common_name
 from wmtui.core.inspection import inspection_table
 from wmtui.core.outline import Node, contents_outline, left_out
+from wmtui.core.printable import plural
 from wmtui.core.side import Side
 from wmtui.core.table import TemplateTable
 from wmtui.core.tensor_stats import ScanResult
 from wmtui.ui.inspect.facts import side_facts
-from wmtui.ui.text import bytes_text, clip, plural, safe, shape_text, width
+from wmtui.ui.text import bytes_text, clip, safe, shape_text, width
 
 WIDEST = 100
 """Cells that a column is padded to; longer texts stand out of it."""

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from wmtui.core.inspection import Total, totals
 from wmtui.core.outline import Node, Outline, contents_outline, left_out, module_outline
+from wmtui.core.printable import plural
 from wmtui.core.side import Side
 from wmtui.core.table import Order, TemplateTable
 from wmtui.ui.inspect.views import CLOSED, INDENT, OPEN, TensorView, View
 from wmtui.ui.lines import Part
-from wmtui.ui.text import bytes_text, clip, count_text, plural, shorten, width
+from wmtui.ui.text import bytes_text, clip, count_text, shorten, width
 from wmtui.ui.theme import Palette
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from wmtui.core.inspection import Total, totals_by_dtype, totals_by_module
 from wmtui.core.listing import Listing, TensorSpec
+from wmtui.core.printable import plural
 from wmtui.core.table import Order, TemplateTable
 from wmtui.ui.inspect.facts import tensor_facts
 from wmtui.ui.lines import Part
-from wmtui.ui.text import bytes_text, clip, count_text, fit, plural, shape_text, width
+from wmtui.ui.text import bytes_text, clip, count_text, fit, shape_text, width
 from wmtui.ui.theme import Palette
 
 ORDERS = (Order.FILE, Order.NAME, Order.SIZE, Order.DTYPE)

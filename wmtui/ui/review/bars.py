@@ -9,6 +9,7 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
+from wmtui.core.printable import plural
 from wmtui.core.review import BARS, Review, Scope
 from wmtui.core.session import Status
 from wmtui.core.view import PaneView
@@ -16,7 +17,7 @@ from wmtui.ui.actions import BY_ID
 from wmtui.ui.lines import Lines, Part, paint
 from wmtui.ui.review.panes import GLYPHS, percent
 from wmtui.ui.searchline import SearchLine
-from wmtui.ui.text import bar, clip, plural, shorten, width
+from wmtui.ui.text import bar, clip, shorten, width
 
 Tone = Literal["plain", "good", "warn", "bad"]
 FACETS: tuple[Status | None, ...] = (None, *Status)

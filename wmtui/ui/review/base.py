@@ -14,6 +14,7 @@ from textual.containers import Horizontal
 from wmtui.core.decisions import Accept, Assign, Decision, Ignore, Redo, Reject, Reopen, Undo
 from wmtui.core.listing import Listing
 from wmtui.core.ports import DescribePort, JournalPort, MatchPort, SavePort
+from wmtui.core.printable import plural
 from wmtui.core.review import Review, Scope
 from wmtui.core.session import Session
 from wmtui.errors import WmtuiError
@@ -22,7 +23,6 @@ from wmtui.ui.lines import LinesScreen, RowList
 from wmtui.ui.review.bars import Guide, Header, Hints, StatusLine, Tone
 from wmtui.ui.review.candidates import CandidatesPane
 from wmtui.ui.review.panes import SidePane, SourcePane, TargetPane
-from wmtui.ui.text import plural
 
 if TYPE_CHECKING:
     from wmtui.core.match_options import MatchOptions

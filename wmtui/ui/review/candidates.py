@@ -9,12 +9,13 @@ from rich.style import Style
 from textual.strip import Strip
 
 from wmtui.core.fused import source_story
+from wmtui.core.printable import plural
 from wmtui.core.proposal import Candidate, Transform
 from wmtui.core.review import Review
 from wmtui.core.session import Status
 from wmtui.ui.lines import Part, RowList, paint
 from wmtui.ui.review.panes import percent
-from wmtui.ui.text import bar, clip, fit, plural, safe, shape_text, shorten
+from wmtui.ui.text import bar, clip, fit, safe, shape_text, shorten
 
 LIMIT = 9
 DEEP = 40

@@ -8,12 +8,13 @@ from wmtui.core.align import align
 from wmtui.core.corrections import Offer, last_corrections, offer
 from wmtui.core.decisions import Assign, Decision, Redo, Undo, fold_pairs
 from wmtui.core.listing import Listing
+from wmtui.core.printable import plural
 from wmtui.core.review import BARS, Refused, Scope
 from wmtui.core.session import Status
 from wmtui.ui.review.base import Ports
 from wmtui.ui.review.moving import Moving
 from wmtui.ui.review.panes import percent
-from wmtui.ui.text import plural, shorten
+from wmtui.ui.text import shorten
 from wmtui.ui.windows import Answer, Question
 
 ASK_ABOVE = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wmtui.core.printable import plural
 from wmtui.core.review import BARS, Scope
 from wmtui.core.session import Status
 from wmtui.core.table import Order
@@ -9,7 +10,6 @@ from wmtui.ui.review.bars import FACETS, Header
 from wmtui.ui.review.base import ReviewBase
 from wmtui.ui.review.panes import SidePane, percent
 from wmtui.ui.searchline import SearchLine
-from wmtui.ui.text import plural
 
 
 class Moving(ReviewBase):

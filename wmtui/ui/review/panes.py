@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 
 from rich.style import Style
 
+from wmtui.core.printable import plural
 from wmtui.core.proposal import Fusion
 from wmtui.core.review import Review
 from wmtui.core.session import Status
 from wmtui.core.view import PaneView
 from wmtui.ui.lines import Part, RowList
-from wmtui.ui.text import clip, fit, plural, shape_text, shorten, width
+from wmtui.ui.text import clip, fit, shape_text, shorten, width
 from wmtui.ui.theme import Palette
 
 GLYPHS = {

@@ -18,13 +18,14 @@ from wmtui.core.decisions import Decision
 from wmtui.core.groups import BothGroups, Grouping
 from wmtui.core.listing import Listing
 from wmtui.core.ports import Progress
+from wmtui.core.printable import plural
 from wmtui.core.proposal import Facts, Pair, Proposal
 from wmtui.core.review import Review, no_proposal
 from wmtui.core.session import Session
 from wmtui.errors import Cancelled, WmtuiError
 from wmtui.ui.review.base import Ports
 from wmtui.ui.review.deciding import Deciding
-from wmtui.ui.text import plural, safe
+from wmtui.ui.text import safe
 
 PAUSE = 0.4
 """Seconds without a correction before the matcher is asked again."""

@@ -11,9 +11,10 @@ from textual.containers import Vertical
 from textual.geometry import Size
 
 from wmtui.core.corrections import Offer, Rest
+from wmtui.core.printable import plural
 from wmtui.core.review import Review
 from wmtui.ui.lines import Part
-from wmtui.ui.text import plural, safe, shorten
+from wmtui.ui.text import safe, shorten
 from wmtui.ui.theme import Palette, palette
 from wmtui.ui.windows import Answer, Page, Question
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from wmtui.core.decisions import Decision
 from wmtui.core.listing import Listing
+from wmtui.core.printable import plural
 from wmtui.errors import WmtuiError
 from wmtui.ui.review.base import Ports
 from wmtui.ui.review.details import DetailsWindow
 from wmtui.ui.review.proposing import Proposing
 from wmtui.ui.review.stories import explain, explain_free, help_lines
-from wmtui.ui.text import plural
 from wmtui.ui.theme import palette
 from wmtui.ui.windows import Answer, PageWindow, Question
 
