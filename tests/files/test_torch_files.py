@@ -272,7 +272,7 @@ def test_python_values_keep_their_names_and_values_in_the_contents(tmp_path):
         "names": {"a", "b"},
     }
     shown = dict(side(save(kept, tmp_path / "c.pt")).contents.items)
-    assert shown["model"].text == "1 tensors"
+    assert shown["model"].text == "1 tensor"
     assert (shown["lr"].text, shown["nothing"].text, shown["7"].text) == ("0.5", "None", "seven")
     assert len(shown["name"].text) == 200
     assert (shown["size"].text, shown["dtype"].text) == ("torch.Size([1, 2])", "float16")
