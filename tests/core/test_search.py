@@ -41,6 +41,29 @@ def test_shape_and_dtype_narrow():
     assert found("dtype:bfloat shape:768 norm") == ["encoder.norm.weight"]
 
 
+DTYPES = ("float32", "bfloat16", "float16", "int64", "uint8", "int8", "float8_e4m3fn", "complex64", "float64")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        *((name, "float32") for name in ("f32", "F32", "fp32", "float32", "torch.float32", " f32")),
+        *((name, "bfloat16") for name in ("bf", "bf16", "BF16", "bflo", "torch.bfloat16")),
+        *((name, "float16") for name in ("f16", "fp16", "half", "torch.half", "torch.float16")),
+        *((name, "int64") for name in ("i64", "I64", "long", "int64")),
+        *((name, "int8") for name in ("i8", "I8", "int8")),
+        *((name, "float8_e4m3fn") for name in ("fp8", "F8_E4M3", "e4m3", "float8")),
+        *((name, "float64") for name in ("double", "f64")),
+        *((name, "float32 float16 float8_e4m3fn float64") for name in ("f", "fp", "fl", "float", "torch.fl")),
+        ("torch", " ".join(DTYPES)),
+        ("", " ".join(DTYPES)),
+    ],
+)
+def test_a_dtype_may_be_spelled_as_torch_safetensors_or_people_do_and_is_found_while_it_is_typed(typed, meant):
+    tensors = [TensorSpec(dtype, dtype=dtype) for dtype in DTYPES]
+    assert [DTYPES[place] for place in Finder(tensors).find(f"dtype:{typed}")] == meant.split()
+
+
 def test_letters_in_their_order_are_enough_where_no_key_has_the_word():
     assert found("attnq") == [key for key in KEYS if "query" in key]
     assert found("l7atk") == ["encoder.layers.7.attn.key.weight"]

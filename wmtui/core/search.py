@@ -10,14 +10,14 @@ import msgspec
 from .groups import Group
 from .listing import TensorSpec
 
-_TERM = re.compile(r"(shape|dtype):(\S*)|(\S+)")
+_TERM = re.compile(r"(shape|dtype):\s*(\S*)|(\S+)")
 _SPLIT_NUMBERS = re.compile(r"([0-9]+)").split
 
 
 class Query(msgspec.Struct, frozen=True):
     """A search: all words must occur in the key, whatever their case; so must the parts of shape and dtype.
 
-    A dtype may be short: ``bf16``, ``fp32``, ``i64``.
+    A dtype may be spelled as torch, safetensors or people do: ``torch.bfloat16``, ``BF16``, ``fp32``, ``i64``.
     """
 
     words: tuple[str, ...] = ()
@@ -192,9 +192,23 @@ def _in_order(units: Sequence[str]) -> Callable[[str], object]:
     return re.compile("".join(parts), re.DOTALL).match
 
 
+_SHORT = re.compile(r"^(?:fp|float)|(?<=^b)float|^int|^uint|^complex")
+_OTHER_NAMES = {"half": "f16", "double": "f64", "long": "i64"}
+
+
+def _short_dtype(name: str) -> str:
+    """A dtype, or the beginning of one as short as in safetensors: ``f32``, ``bf16``, ``i64``, ``f8_e4m3fn``."""
+    short = name.lower().removeprefix("torch.")
+    return _OTHER_NAMES.get(short) or _SHORT.sub(lambda found: found[0][0], short)
+
+
+def _is_dtype(dtype: str, part: str) -> bool:
+    """Whether a dtype begins like what was typed, or one of its parts does: ``float8_e4m3fn`` like ``e4``."""
+    short = _short_dtype(dtype)
+    names = (f"torch.{dtype}", dtype, short, *short.split("_"))
+    return any(name.startswith((part, _short_dtype(part))) for name in names)
+
+
 def _fits(spec: TensorSpec, query: Query) -> bool:
     shape = "x".join(map(str, spec.shape))
-    short = spec.dtype.replace("float", "f").replace("uint", "u").replace("int", "i")
-    return all(part in shape for part in query.shapes) and all(
-        part in spec.dtype or part.replace("fp", "f") in short for part in query.dtypes
-    )
+    return all(part in shape for part in query.shapes) and all(_is_dtype(spec.dtype, part) for part in query.dtypes)
