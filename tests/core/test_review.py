@@ -47,6 +47,16 @@ def check(review: Review) -> None:
     plan = make_plan(session.source, pairs, unmapped="drop", target=session.target)
     said = forecast(plan, session.source, session.target)
     assert (review.missing, 0, review.mismatched) == tuple(map(len, (said.missing, said.unexpected, said.mismatched)))
+    target = session.target.tensors
+    assert [target[t].key for t in review.missing_targets()] == list(said.missing)
+    assert {target[session.partner(s)].key for s in review.mismatched_sources()} == set(said.mismatched)
+    shown = {place for row in review.sources.rows for place in review.sources.members(row)}
+    below = [
+        session.confidence(s)
+        for s in shown
+        if session.status(s) is Status.PROPOSED and session.confidence(s) < BARS[review.bar]
+    ]
+    assert review.below() == (len(below), max(below, default=0.0))
     everything = range(len(session.source))
     assert review.open_keys == sum(map(session.is_open, everything)) == sum(map(review.is_open, everything))
     sides: tuple[tuple[PaneView, list[Status]], ...] = (

@@ -156,6 +156,14 @@ class Review:
         """How many keys would then go to a target of another shape."""
         return len(self._forecast.mismatched)
 
+    def missing_targets(self) -> list[int]:
+        """Places of the target keys that would get nothing, ascending."""
+        return self._forecast.missing_targets()
+
+    def mismatched_sources(self) -> list[int]:
+        """Places of the source keys that would go to a target of another shape, ascending."""
+        return sorted(self._forecast.mismatched)
+
     def certainty(self, place: int) -> float:
         """For sorting: ambiguous keys first, unmatched ones, proposals by confidence, then what is decided."""
         code = self.sources.codes[place]
@@ -214,6 +222,12 @@ class Review:
             return self._above_shown[1]
         counts = [n for n in self._above.values() if n]
         return len(counts), sum(counts)
+
+    def below(self) -> tuple[int, float]:
+        """How many proposed keys that the filter shows are below the bar, and the confidence of the surest of them."""
+        bar, codes, confidence = BARS[self.bar], self.sources.codes, self._confidence
+        left = [confidence[p] for p in self.sources.shown_places() if codes[p] == PROPOSED and confidence[p] < bar]
+        return len(left), max(left, default=0.0)
 
     def above_places(self) -> list[int]:
         """The proposed source keys at or above the bar that the filter shows."""

@@ -34,6 +34,15 @@ class LiveForecast:
         for place in targets:
             self._weigh_target(place)
 
+    def missing_targets(self) -> list[int]:
+        """Places of the targets that get nothing, ascending."""
+        tied, held = self._tied_held, self._tie_of
+        return [
+            place
+            for place, taken in enumerate(self._held)
+            if not taken and not ((first := held.get(place)) is not None and tied[first])
+        ]
+
     def _weigh_target(self, place: int) -> None:
         held = self._session.holder(place) >= 0
         if held == self._held[place]:

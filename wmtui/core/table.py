@@ -6,7 +6,7 @@ of group ``g`` is ``-1 - g``. A group of one key has no row of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import StrEnum
 from itertools import chain
 
@@ -134,6 +134,26 @@ class GroupTable:
         if self._spare is None:
             self._spare = SpareSegments(self.groups)
         return self._spare.of(group)
+
+    def next_of(self, places: Collection[int], at: int) -> int:
+        """The next row after ``at`` that stands for one of some places, round the end; -1 without one.
+
+        A closed group that holds others too is opened, so that the row is that of one of the places.
+        """
+        count = len(self.rows)
+        for n in range(1, count + 1):
+            row = self.rows[(at + n) % count]
+            if row < 0 and -1 - row in self.expanded:
+                continue
+            members = self.members(row)
+            found = next((place for place in members if place in places), -1)
+            if found < 0:
+                continue
+            if not all(place in places for place in members):
+                self.toggle(-1 - row, True)
+                return self.rows.index(found)
+            return (at + n) % count
+        return -1
 
     def row_of(self, place: int, whole: bool = False) -> int:
         """Where the row of a key stands, or that of its group; -1 where the filter leaves it out.

@@ -147,6 +147,8 @@ ACTIONS: tuple[Action[Situation], ...] = (
     Action("previous_pane", ("shift+tab",), "previous pane", "Go to the pane before.", MOVE),
     Action("next_open", ("n",), "next open", "Go to the next key that asks for a decision.", MOVE, _matched),
     Action("previous_open", ("N",), "previous open", "Go to the open key before.", MOVE, _matched),
+    Action("lacking", ("m",), "what is missing", "Go to the next key that is missing or mismatched in the forecast.",
+           MOVE, _matched),
     Action("partner", ("t",), "its partner", "Jump from a source key to its target, and back.", MOVE, _rows),
     Action("accept", ("a",), "accept", "Accept what is proposed, and go on to the next open key.", DECIDE, _matched),
     Action("reject", ("x",), "reject", "Refuse the proposed or accepted pair.", DECIDE, _matched),

@@ -41,6 +41,7 @@ class SearchLine(Lines):
     def type(self, text: str) -> None:
         """Take the keys for a search that begins with a text."""
         self.typed = text
+        self.set_class(False, "long")
         self.can_focus = True
         self.screen.set_focus(self)  # at once: focus() would leave the next key to the screen's actions
         self.show()

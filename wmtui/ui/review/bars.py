@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import Literal
 
 from textual import events
@@ -17,10 +18,11 @@ from wmtui.ui.actions import BY_ID
 from wmtui.ui.lines import Lines, Part, paint
 from wmtui.ui.review.panes import GLYPHS, percent
 from wmtui.ui.searchline import SearchLine
-from wmtui.ui.text import bar, clip, shorten, width
+from wmtui.ui.text import bar, clip, safe, shorten, width
 
 Tone = Literal["plain", "good", "warn", "bad"]
 FACETS: tuple[Status | None, ...] = (None, *Status)
+MISSING_HINT = "m: which"
 WORDY = 90
 """Cells from which statuses that no key has are listed too."""
 SCOPES = {Scope.KEY: "row", Scope.GROUP: "group", Scope.FILTER: "all shown"}
@@ -82,7 +84,10 @@ class Header(Lines):
         parts: list[Part] = [(lead, looks.muted)]
         for count, word in ((review.missing, "missing"), (0, "unexpected"), (review.mismatched, "mismatched")):
             parts.append((f"{count:,} {word}  ", looks.warn if count else None))
-        return [*parts, ("✓ loads" if review.loads else "", looks.good)]
+        if review.loads:
+            return [*parts, ("✓ loads", looks.good)]
+        used = sum(width(text) for text, _ in parts)
+        return [*parts, (MISSING_HINT if used + len(MISSING_HINT) <= cells else "", looks.muted)]
 
     def _facets(self, cells: int) -> list[Part]:
         looks, view = self.looks, self.view
@@ -111,9 +116,14 @@ class Header(Lines):
 
 
 class StatusLine(SearchLine):
-    """What happened last, and what a decision would be about; while a search is typed, its text."""
+    """What happened last, and what a decision would be about; while a search is typed, its text.
 
-    DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; }"
+    Attributes:
+        fresh: the message says what has just happened, or why it cannot be: it has the whole line, and a second one
+            where it needs it, until the cursor moves.
+    """
+
+    DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; } StatusLine.long { height: 2; }"
 
     def __init__(self, review: Review, *, id: str) -> None:
         super().__init__(id=id)
@@ -123,13 +133,29 @@ class StatusLine(SearchLine):
         self.note = ""
         self.text = ""
         self.tone: Tone = "plain"
+        self.fresh = False
 
     def say(self, text: str, tone: Tone = "plain") -> None:
         """Show a message until the next."""
         self.text, self.tone = text, tone
+        self._be(fresh=tone != "plain")
         self.show()
 
-    def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
+    def grow_old(self) -> None:
+        """Leave the message what room there is beside the numbers."""
+        if self.fresh:
+            self._be(fresh=False)
+            self.show()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._be(self.fresh)
+        super().on_resize(event)
+
+    def _be(self, fresh: bool) -> None:
+        self.fresh = fresh
+        self.set_class(fresh and 0 < self.content_size.width < width(safe(self.text)), "long")
+
+    def lines(self, cells: int, count: int) -> Sequence[Strip]:
         looks, review = self.looks, self.review
         if self.typed is not None:
             return [self.search_strip(cells)]
@@ -139,8 +165,11 @@ class StatusLine(SearchLine):
             _, keys = review.above()
             right += f"  ( {percent(BARS[review.bar])} ) A: {plural(keys, 'key')}"
         style = {"plain": None, "good": looks.good, "warn": looks.warn, "bad": looks.bad}[self.tone]
-        if self.tone != "plain" and width(self.text) > cells - len(right) - 2:
-            right = ""  # what has just happened, or why it cannot be, is worth the whole line
+        if self.fresh and width(self.text) > cells - len(right) - 2:
+            right = ""
+        if self.fresh and count > 1 and width(self.text) > cells:
+            first, *more = wrap(safe(self.text), cells)
+            return [paint([(clip(text, cells), style)], cells) for text in (first, " ".join(more))]
         left = clip(self.text, max(0, cells - len(right) - 2 * bool(right)))
         return [paint([(left, style), (" " * (cells - width(left) - len(right)), None), (right, looks.muted)], cells)]
 

@@ -254,8 +254,10 @@ class Deciding(Moving):
 
         def answered(answer: str | None) -> None:
             if answer:
-                self.attempt(lambda: review.accept(review.above_places()), onward=True)
+                text = f"accepted {plural(keys, 'key')}; {below}" if below else ""
+                self.attempt(lambda: review.accept(review.above_places()), text, onward=True)
 
+        below = self.below()
         texts = [
             f"{plural(groups, 'group')}, {plural(keys, 'key')} have a confidence of {bar} or more"
             + (" and are shown." if review.sources.filtered else "."),

@@ -19,6 +19,7 @@ class Moving(ReviewBase):
         """Put the cursor of the pane with the focus on a row."""
         pane = self.list_pane
         pane.go(to, quiet=True)
+        self.status.grow_old()
         if pane is self.source_pane:
             self.look()
 
@@ -129,6 +130,28 @@ class Moving(ReviewBase):
             self.unfiltered(pane)
         pane.reveal(pane.view.row_of(place))
         self.focus_pane(pane.id or "source")
+
+    def do_lacking(self) -> None:
+        """To the next target that would get nothing, or where there is none, to the next pair of different shapes."""
+        review = self.review
+        missing = review.missing_targets()
+        places = frozenset(missing or review.mismatched_sources())
+        if not places:
+            self.say("nothing is missing or mismatched", "good")
+            return
+        pane: SidePane = self.target_pane if missing else self.source_pane
+        at = pane.view.next_of(places, pane.cursor if self.side_pane is pane else -1)
+        if at < 0:
+            pane.view.search("")
+            pane.view.choose_facet(None)
+            self.unfiltered(pane)
+            at = pane.view.next_of(places, -1)
+        pane.reveal(at)
+        self.focus_pane(pane.id or "source")
+        if missing:
+            self.say(f"{len(places):,} missing: Enter gives the selected source, e says more, m: the next", "warn")
+        else:
+            self.say(f"{len(places):,} mismatched: r searches another target, e says more, m: the next", "warn")
 
     # ---- finding
 
@@ -251,4 +274,13 @@ class Moving(ReviewBase):
         """Move the confidence bar and say what it would accept."""
         self.review.move_bar(by)
         groups, keys = self.review.above()
-        self.say(f"A: {plural(groups, 'group')}, {plural(keys, 'key')} at {percent(BARS[self.review.bar])} and above")
+        bar = f"at {percent(BARS[self.review.bar])} and above"
+        if keys or not (below := self.below()):
+            self.say(f"A: {plural(groups, 'group')}, {plural(keys, 'key')} {bar}")
+        else:
+            self.say(f"A: nothing {bar}; {below}", "warn")
+
+    def below(self) -> str:
+        """What A leaves open, and what to do about it; empty where it leaves nothing."""
+        count, surest = self.review.below()
+        return f"{count:,} below the bar, the surest {percent(surest)}: ( lowers it" if count else ""
