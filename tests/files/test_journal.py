@@ -1,6 +1,7 @@
 """Journals: decisions on the disk before they count."""
 
 import errno
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def test_decisions_come_back_in_order_with_their_times():
     assert journal.started is not None
     assert journal.last is not None
     assert before < journal.started <= journal.last < datetime.now(UTC) + timedelta(seconds=1)
-    assert journal.same_files
+    assert journal.others is None
     assert journal.problem is None
     journal.close()
 
@@ -122,7 +123,7 @@ def test_any_bytes_are_read_without_a_crash(data):
     path.path.unlink()
 
 
-def test_the_name_depends_on_listings_weights_keys_and_prefixes():
+def test_the_name_depends_on_listings_weights_keys_prefixes_and_files():
     def name(source: Side, target: Side) -> str:
         journal = Journal.open(source, target)
         journal.close()
@@ -136,23 +137,73 @@ def test_the_name_depends_on_listings_weights_keys_and_prefixes():
         name(side("a", prefix="ema"), side("b")),
         name(side("a"), side("b", prefix="ema")),
     }
-    assert len(others | {plain}) == 6
-    assert name(side("elsewhere"), side("b")) == plain
+    assert len({found.partition("-")[0] for found in others | {plain}}) == 6
+    elsewhere = name(side("elsewhere"), side("b"))
+    assert elsewhere != plain
+    assert elsewhere.partition("-")[0] == plain.partition("-")[0]
 
 
-def test_files_with_equal_listings_are_offered_the_decisions():
-    write(DECISIONS)
+def test_files_with_equal_listings_are_offered_the_decisions_and_get_a_journal_of_their_own():
+    own = write(DECISIONS)
+    kept = own.read_bytes()
     journal = open_journal("copy.pt")
-    assert not journal.same_files
+    assert journal.others == (os.path.realpath("old.pt"), os.path.realpath("new.pt"))
     assert list(journal.decisions) == DECISIONS
-    journal.start_afresh()
-    assert journal.same_files
+    journal.take_over()
     journal.append(Undo())
     journal.close()
     again = open_journal("copy.pt")
-    assert again.same_files
-    assert again.decisions == (Undo(),)
+    assert again.others is None
+    assert list(again.decisions) == [*DECISIONS, Undo()]
     again.close()
+    assert own.read_bytes() == kept
+    assert list(read()) == DECISIONS
+
+
+def test_the_latest_of_several_journals_of_equal_listings_is_offered_and_none_that_was_put_aside(monkeypatch):
+    times = iter((100.0, 300.0, 200.0, 400.0))
+    monkeypatch.setattr("wmtui.files.journal.time.time", lambda: next(times))
+    for name, decision in (("a.pt", Undo()), ("b.pt", Redo()), ("c.pt", DECISIONS[0]), ("d.pt", DECISIONS[1])):
+        journal = open_journal(name)
+        journal.start_afresh()
+        journal.append(decision)
+        if name == "d.pt":
+            journal.start_afresh()
+        journal.close()
+    journal = open_journal()
+    assert journal.decisions == (Redo(),)
+    assert journal.last == datetime.fromtimestamp(300, UTC)
+    journal.start_afresh()
+    assert not journal.decisions
+    assert not journal.others
+    journal.close()
+
+
+def test_what_other_files_brought_is_not_lost_where_it_cannot_be_written_at_once(monkeypatch):
+    write(DECISIONS[:2])
+    disk = Full()
+    monkeypatch.setattr(disk_module, "disk", disk)
+    journal = open_journal("copy.pt")
+    with pytest.raises(WriteError):
+        journal.take_over()
+    disk.room = True
+    journal.append(Undo())
+    journal.close()
+    again = open_journal("copy.pt")
+    assert list(again.decisions) == [*DECISIONS[:2], Undo()]
+    again.close()
+
+
+def test_the_same_model_is_the_same_from_another_folder(tmp_path, monkeypatch):
+    (tmp_path / "code").mkdir()
+    names = []
+    for folder, location in ((tmp_path, "code/net.py:Net"), (tmp_path / "code", "net.py:Net")):
+        monkeypatch.chdir(folder)
+        model = Side(SideSpec(location, args={"depth": 2}), Listing("Net", [TensorSpec("a")]), "model")
+        journal = Journal.open(side("/old.pt"), model)
+        names.append(journal.path.name)
+        journal.close()
+    assert names[0] == names[1]
 
 
 def test_starting_afresh_keeps_the_old_journal_beside():
@@ -171,10 +222,11 @@ def test_starting_afresh_keeps_the_old_journal_beside():
     assert old in [p.read_bytes() for p in kept]
 
 
-def test_a_second_window_is_refused_until_the_first_is_closed():
+def test_a_second_window_on_the_same_files_is_refused_until_the_first_is_closed():
     journal = open_journal()
-    with pytest.raises(InputError, match="open in another window"):
+    with pytest.raises(InputError, match=r"the review of old\.pt and new\.pt is open in another window"):
         open_journal()
+    open_journal("copy.pt").close()
     journal.close()
     open_journal().close()
 

@@ -104,10 +104,15 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
         self.broken: WmtuiError | None = None
-        self.afresh = 0
+        self.afresh = self.taken_over = 0
 
     def append(self, decision: Decision) -> None:
         self.decisions.append(decision)
+        if self.broken is not None:
+            raise self.broken
+
+    def take_over(self) -> None:
+        self.taken_over += 1
         if self.broken is not None:
             raise self.broken
 

@@ -171,6 +171,32 @@ async def test_earlier_decisions_can_be_put_aside():
         assert not user.pairs
 
 
+OTHERS = ("/runs/step-1000/model.pt", "net.py:Net")
+
+
+@pytest.mark.parametrize(("key", "taken"), [("y", True), ("enter", True), ("n", False), ("escape", False)])
+async def test_decisions_on_files_with_equal_keys_are_offered_and_taken_over_only_when_that_is_wanted(key, taken):
+    past = (Accept((PairRun(0, 0),)),)
+    async with at_the_screen(SOURCE, TARGET, past=past, past_of=OTHERS, wait=False) as user:
+        await user.pilot.pause()
+        user.sees("There is 1 decision on files that have the same keys of yesterday 18:40:", *OTHERS)
+        await user.press(key)
+        await user.idle()
+        assert (user.journal.taken_over, user.journal.afresh) == ((1, 0) if taken else (0, 1))
+        assert len(user.pairs) == taken
+
+
+async def test_decisions_that_cannot_be_journalled_when_they_are_taken_over_count_all_the_same():
+    past = (Accept((PairRun(0, 0),)),)
+    async with at_the_screen(SOURCE, TARGET, past=past, past_of=OTHERS, wait=False) as user:
+        await user.pilot.pause()
+        user.journal.broken = WriteError("no space left on the disk")
+        await user.press("y")
+        user.sees("not in the journal: no space left on the disk", widget="status")
+        await user.idle()
+        assert len(user.pairs) == 1
+
+
 @pytest.mark.parametrize(
     "trouble", [WriteError("no space left on the disk"), InputError("another window has the journal")]
 )

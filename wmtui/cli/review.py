@@ -75,7 +75,7 @@ def make_app(
     matcher = Matcher(*listings, args)
     if args.afresh:
         journal.start_afresh()
-    past = () if args.afresh else journal.decisions
+    past = () if args.afresh or (args.mapping_in and journal.others) else journal.decisions
     if args.mapping_in and not past:
         first = read_mapping_in(args.mapping_in, *listings)
         journal.append(first)
@@ -89,6 +89,7 @@ def make_app(
         describe=Describer(source, target),
         past=past,
         past_when=_when(journal),
+        past_of=journal.others,
         guide=never_decided,
         command=lambda session: equivalent_command(args, session),
         options=matcher.options,

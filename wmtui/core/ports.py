@@ -67,6 +67,13 @@ class JournalPort(Protocol):
             WriteError: it could not be written; it is kept and tried again with the next one.
         """
 
+    def take_over(self) -> None:
+        """Keep the earlier decisions as this pair's own, where they are about other files with equal keys.
+
+        Raises:
+            WriteError: they could not be written; they are kept and tried again with the next decision.
+        """
+
     def start_afresh(self) -> None:
         """Put the earlier decisions aside; what is appended from now on begins a new journal.
 

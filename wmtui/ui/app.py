@@ -35,6 +35,7 @@ class ReviewApp(TerminalApp):
         match, journal, save, describe: the outside world.
         past: decisions of an earlier session on this pair; the user is asked whether to resume.
         past_when: when that was, in words (``yesterday 18:40``).
+        past_of: the files that the decisions are about where they are others, with equal keys.
         guide: show the first steps, for who has never decided anything.
         command: the command line that does the same without a screen.
         options: how the matcher was asked to work, ``None`` for the defaults; the settings window hands others to
@@ -55,6 +56,7 @@ class ReviewApp(TerminalApp):
         describe: DescribePort,
         past: tuple[Decision, ...] = (),
         past_when: str = "",
+        past_of: tuple[str, str] | None = None,
         guide: bool = False,
         command: Callable[[Session], str],
         options: MatchOptions | None = None,
@@ -62,7 +64,7 @@ class ReviewApp(TerminalApp):
     ) -> None:
         super().__init__(terminal)
         ports = Ports(match, journal, save, describe, command, options)
-        self.review_screen = ReviewScreen(source.listing, target.listing, ports, past, past_when, guide)
+        self.review_screen = ReviewScreen(source.listing, target.listing, ports, past, past_when, past_of, guide)
 
     async def action_quit(self) -> None:
         """Textual's own Ctrl+Q: the same question as for q, whatever window is open."""

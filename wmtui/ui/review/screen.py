@@ -12,6 +12,7 @@ from wmtui.ui.review.base import Ports
 from wmtui.ui.review.details import DetailsWindow
 from wmtui.ui.review.proposing import Proposing
 from wmtui.ui.review.stories import explain, explain_free, help_lines
+from wmtui.ui.text import shorten
 from wmtui.ui.theme import palette
 from wmtui.ui.windows import Answer, PageWindow, Question
 
@@ -28,6 +29,7 @@ class ReviewScreen(Proposing):
     Args:
         past: decisions of an earlier session on this pair, which the user may resume.
         past_when: when that was, in words.
+        past_of: the files that they are about where those are others, with equal keys.
         guide: show the first steps.
     """
 
@@ -38,12 +40,14 @@ class ReviewScreen(Proposing):
         ports: Ports,
         past: tuple[Decision, ...] = (),
         past_when: str = "",
+        past_of: tuple[str, str] | None = None,
         guide: bool = False,
     ) -> None:
         super().__init__(source, target, ports)
         self.guide.set_class(guide, "shown")
         self.past = past
         self.past_when = past_when
+        self.past_of = past_of
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -55,23 +59,32 @@ class ReviewScreen(Proposing):
     # ---- resuming
 
     def ask_to_resume(self) -> None:
-        """Offer the decisions of an earlier session."""
-        count = plural(len(self.past), "decision")
-        texts = [f"There are {count} on this pair" + (f" of {self.past_when}." if self.past_when else ".")]
+        """Offer the decisions of an earlier session, on this pair or on one with equal keys."""
+        when = f" of {self.past_when}" if self.past_when else ""
+        count = f"{'is' if len(self.past) == 1 else 'are'} {plural(len(self.past), 'decision')}"
+        title, texts = "Go on where you were?", [f"There {count} on this pair{when}."]
         answers = [Answer("r", "resume", "resume"), Answer("s", "start afresh", "afresh")]
-        self.app.push_screen(Question("Go on where you were?", texts, answers), self.resume)
+        if self.past_of is not None:
+            title, texts = "Decide as for other files?", [f"There {count} on files that have the same keys{when}:"]
+            texts += [shorten(name, 74) for name in self.past_of]
+            answers = [Answer("y", "take them over", "resume"), Answer("n", "start afresh", "")]
+        self.app.push_screen(Question(title, texts, answers), self.resume)
 
     def resume(self, answer: str | None) -> None:
-        """Take the earlier decisions over, or put them aside."""
-        if answer == "afresh":
-            self.past = ()
-            try:
+        """Take the earlier decisions over, or put them aside; with Esc those about this pair count."""
+        trouble = ""
+        try:
+            if answer == "resume" or (self.past_of is None and answer != "afresh"):
+                self.ports.journal.take_over()
+            else:
+                self.past = ()
                 self.ports.journal.start_afresh()
-            except WmtuiError as error:
-                self.say(error.message, "bad")
-            return
-        if self.whole:
+        except WmtuiError as error:
+            trouble = f"not in the journal: {error.message}"
+        if self.past and self.whole:
             self.replay()
+        if trouble:
+            self.say(trouble, "bad")
 
     def replay(self) -> None:
         """Carry the earlier decisions out, without journalling them again."""
