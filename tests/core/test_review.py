@@ -147,7 +147,7 @@ def test_what_was_expanded_stays_so_after_a_new_proposal():
     review.targets.choose_facet(Status.PROPOSED)
     review.move_bar(1)
     again = Review(review.source, review.target, review.session.proposal)
-    again.follow(review)
+    again.follow(review.looks)
     assert review.sources.rows == again.sources.rows == [-1, -2, 1, 3, 5, 7, 6]
     assert again.targets.rows == review.targets.rows
     assert again.above() == review.above() == (2, 2)

@@ -20,7 +20,7 @@ from .printable import plural
 from .proposal import Candidate, Proposal, Transform
 from .session import Change, Session, Status
 from .standing import Goals, LiveForecast
-from .view import CODE, PaneView
+from .view import CODE, Look, PaneView
 
 PROPOSED, AMBIGUOUS = CODE[Status.PROPOSED], CODE[Status.AMBIGUOUS]
 ACCEPTED, UNMATCHED = CODE[Status.ACCEPTED], CODE[Status.UNMATCHED]
@@ -100,12 +100,19 @@ class Review:
 
     # ---- what changes it
 
-    def follow(self, other: Review) -> None:
-        """Show what another review of the same sides shows: bar, searches, orders, open groups."""
-        self.sources.follow(other.sources)
-        self.targets.follow(other.targets)
-        self.bar = other.bar
-        self._count_above()
+    @property
+    def looks(self) -> tuple[Look, Look, int]:
+        """What another review of the same sides needs to show the same: searches, orders, open groups, and the bar."""
+        return self.sources.look, self.targets.look, self.bar
+
+    def follow(self, looks: tuple[Look, Look, int]) -> None:
+        """Show what another review of the same sides shows, see `looks`."""
+        source, target, bar = looks
+        self.sources.follow(source)
+        self.targets.follow(target)
+        if bar != self.bar:
+            self.bar = bar
+            self._count_above()
 
     def apply(self, decision: Decision) -> Change:
         """Carry a decision out, see :meth:`Session.apply`."""

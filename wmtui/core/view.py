@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from .groups import Group
 from .listing import Listing
@@ -16,6 +17,15 @@ _WIDTH = len(STATUSES)
 ORDERS = (Order.FILE, Order.CERTAINTY, Order.NAME, Order.SIZE)
 FEW = 16
 """Changes up to which rows are taken out one by one."""
+
+
+class Look(NamedTuple):
+    """What a user made of a pane: search, order, status, and the keys of each group that is open."""
+
+    text: str
+    order: Order
+    facet: Status | None
+    opened: frozenset[tuple[int, ...]]
 
 
 class PaneView(GroupTable):
@@ -57,14 +67,16 @@ class PaneView(GroupTable):
 
     # ---- what changes it
 
-    def follow(self, other: PaneView) -> None:
-        """Search, sort and filter as another view of the same listing; open the groups that are open there."""
-        open_there = {other.groups[g].members for g in other.expanded}
-        if open_there:
-            self.expanded = {g for g, group in enumerate(self.groups) if group.members in open_there}
-        self.text, self.order = other.text, other.order
-        self._sorted_groups = None
-        self.choose_facet(other.facet)
+    def follow(self, look: Look) -> None:
+        """Search, sort and filter as a view of the same listing looked; open the groups that were open there."""
+        if look == self.look:
+            return
+        if look.opened:
+            self.expanded = {g for g, group in enumerate(self.groups) if group.members in look.opened}
+        if look.order is not self.order:
+            self.order, self._sorted_groups = look.order, None
+        self.text = look.text
+        self.choose_facet(look.facet)
 
     def _look(self, groups: Sequence[Group], of_key: Sequence[int]) -> None:
         code_of = CODE
@@ -113,6 +125,11 @@ class PaneView(GroupTable):
         self.choose(None if facet is None else CODE[facet])
 
     # ---- what stands
+
+    @property
+    def look(self) -> Look:
+        """What another view of the same listing needs to be looked at in the same way."""
+        return Look(self.text, self.order, self.facet, frozenset(self.groups[g].members for g in self.expanded))
 
     def group_counts(self, group: int) -> dict[Status, int]:
         """How many keys of a group have each status, without those that none has."""

@@ -69,8 +69,9 @@ class SidePane(RowList):
     def __init__(self, review: Review, *, id: str) -> None:
         super().__init__(id=id)
         self.review = review
+        self._listed: object = None
         self._measured: object = None
-        self._widths = (0, 0)
+        self._shape_cells = self._size_cells = 0
 
     @property
     def view(self) -> PaneView:
@@ -142,14 +143,16 @@ class SidePane(RowList):
 
     def _columns(self) -> tuple[int, int]:
         """Cells of the columns of shapes and sizes: the widest of this side, so that nothing jumps."""
-        groups = self.view.groups
-        if self._measured is not groups:
-            self._measured = groups
-            shapes = {spec.shape for spec in self.view.listing}
-            widest = max((len(shape_text(shape)) for shape in shapes), default=0)
-            most = max((len(group.members) for group in groups), default=1)
-            self._widths = min(max(widest, 5), 14), 0 if most == 1 else 2 * len(str(most)) + 1
-        return self._widths
+        view = self.view
+        if self._listed is not view.listing:
+            self._listed = view.listing
+            widest = max((len(shape_text(shape)) for shape in {spec.shape for spec in view.listing}), default=0)
+            self._shape_cells = min(max(widest, 5), 14)
+        if self._measured is not view.groups:
+            self._measured = view.groups
+            most = max((len(group.members) for group in view.groups), default=1)
+            self._size_cells = 0 if most == 1 else 2 * len(str(most)) + 1
+        return self._shape_cells, self._size_cells
 
     def goal(self, row: int, cells: int) -> Part | None:  # noqa: ARG002
         """Where a row's keys go, instead of their shapes; ``None`` where that stands elsewhere."""

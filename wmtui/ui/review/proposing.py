@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from time import monotonic
+from typing import NamedTuple
 
 from textual.message import Message
 from textual.timer import Timer
@@ -22,6 +23,7 @@ from wmtui.core.printable import plural
 from wmtui.core.proposal import Facts, Pair, Proposal
 from wmtui.core.review import Review, no_proposal
 from wmtui.core.session import Session
+from wmtui.core.view import Look
 from wmtui.errors import Cancelled, WmtuiError
 from wmtui.ui.review.base import Ports
 from wmtui.ui.review.deciding import Deciding
@@ -31,6 +33,19 @@ PAUSE = 0.4
 """Seconds without a correction before the matcher is asked again."""
 GUIDE = "A accepts what is sure, n: what is open"
 STOPPED = "matching was stopped; , proposes again"
+
+
+class Before(NamedTuple):
+    """What the worker is told of the review on the screen.
+
+    Attributes:
+        groups: those of all keys; ``None`` where they are not made yet.
+        looks: see :attr:`Review.looks`.
+    """
+
+    pairs: Mapping[str, Pair]
+    groups: BothGroups | None
+    looks: tuple[Look, Look, int]
 
 
 class Proposing(Deciding):
@@ -91,13 +106,13 @@ class Proposing(Deciding):
         self.busy = True
         self.header.work, self.header.share = "matching", 0.0
         self.header.show()
-        before, groups = self.review.session.proposal.pairs, (self.review.sources.groups, self.review.targets.groups)
-        work = partial(self._propose, self.run, tuple(self.decisions), before, groups, self.whole)
+        review = self.review
+        groups = (review.sources.groups, review.targets.groups) if self.whole else None
+        before = Before(review.session.proposal.pairs, groups, review.looks)
+        work = partial(self._propose, self.run, tuple(self.decisions), before)
         self.run_worker(work, thread=True, exclusive=True, group="match", exit_on_error=False)
 
-    def _propose(
-        self, run: int, log: Sequence[Decision], before: Mapping[str, Pair], groups: BothGroups, whole: bool
-    ) -> None:
+    def _propose(self, run: int, log: Sequence[Decision], before: Before) -> None:
         """In a worker thread; touches nothing of the screen but its message queue."""
         worker = get_current_worker()
         last = 0.0
@@ -110,7 +125,8 @@ class Proposing(Deciding):
                 self.post_message(self.Advanced(run, step))
 
         try:
-            if not whole:
+            groups = before.groups
+            if groups is None:
                 first = Review(*self.listings)
                 groups = first.sources.groups, first.targets.groups
                 self.post_message(self.Whole(first))
@@ -119,6 +135,7 @@ class Proposing(Deciding):
             review = Review(*self.listings, proposal, Grouping(*self.listings, proposal, groups))
             for decision in log:
                 review.apply(decision)
+            review.follow(before.looks)
         except Cancelled:
             self.post_message(self.Stopped(run, STOPPED))
         except WmtuiError as error:
@@ -126,7 +143,7 @@ class Proposing(Deciding):
         except Exception as error:  # the review goes on by hand, whatever the matcher stumbled over
             self.post_message(self.Stopped(run, f"the matcher failed: {type(error).__name__}: {error}"))
         else:
-            moved = count_moved(before, proposal, facts) if before else 0
+            moved = count_moved(before.pairs, proposal, facts) if before.pairs else 0
             self.post_message(self.Proposed(run, review, len(log), moved))
 
     def stop_matching(self) -> None:
@@ -179,7 +196,7 @@ class Proposing(Deciding):
             return
         for decision in self.decisions[event.decided :]:
             event.review.apply(decision)
-        event.review.follow(self.review)
+        event.review.follow(self.review.looks)
         keep, keep_target = self.source_pane.kept(), self.target_pane.kept()
         self.adopt(event.review)
         self.source_pane.take_rows(keep)
