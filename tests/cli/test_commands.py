@@ -14,7 +14,9 @@ from wmtui.cli.main import parser, with_command
 from wmtui.cli.review import equivalent_command
 from wmtui.cli.sides import ask_for_weights
 from wmtui.cli.writing import WriteOptions
+from wmtui.core.decisions import Accept, PairRun
 from wmtui.core.listing import Listing, TensorSpec
+from wmtui.core.ports import SaveRequest
 from wmtui.core.proposal import Proposal
 from wmtui.core.session import Session
 from wmtui.errors import ChoiceError
@@ -232,8 +234,13 @@ def test_the_command_without_a_screen_writes_what_the_review_writes():
     how += " --optimizer --verify --strict-load"
     args = parser().parse_args(["review", "two.pth", MODEL, *how.split()])
     listing = Listing("one", [TensorSpec("a")])
-    command = equivalent_command(args, Session(listing, listing, Proposal({}, {}, (), (), lambda *_: ())))
-    assert command == f"wmtui map two.pth {MODEL} {how} --output RENAMED"
+    session = Session(listing, listing, Proposal({}, {}, (), (), lambda *_: ()))
+    asked = SaveRequest("two.mapping.json", "two.report.json", "two.renamed.pth")
+    command = equivalent_command(args, session, asked)
+    assert command == f"wmtui map two.pth {MODEL} {how} --output two.renamed.pth"
+    session.apply(Accept((PairRun(0, 0),)))
+    more = "--mapping-in two.report.json --output two.renamed.pth"
+    assert equivalent_command(args, session, asked) == f"wmtui map two.pth {MODEL} {how} {more}"
     again = parser().parse_args(command.split()[1:])
     assert WriteOptions.of(again) == WriteOptions.of(args)
 

@@ -151,4 +151,7 @@ def test_a_review_that_is_ended_keeps_every_decision_and_offers_them_again(end, 
     running.sees(f"There are {len(kept)} decisions on this pair")
     running.press("r")
     running.sees(f"reviewed {2 * LAYERS}/{3 * LAYERS} keys")
-    running.hang_up()
+    running.press("q")
+    running.sees("not saved to files yet")
+    running.press("q")
+    running.sees("not saved to files; the journal has them: the same command goes on where you were")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tests.ui.standins import listing
+from tests.ui.standins import SuffixMatch, listing
 from tests.ui.user import at_the_screen
-from wmtui.errors import WriteError
+from wmtui.errors import Cancelled, WriteError
+from wmtui.ui.windows import Answer, PageWindow, Question
 
 SOURCE = listing("old.pth", "enc.0.w", "enc.1.w", "stem.bias:2x3")
 TARGET = listing("Net", "body.0.w", "body.1.w", "body.2.w", "first.bias:2x3", "spare.w:5", "tied.w:7")
@@ -62,3 +63,40 @@ async def test_a_message_longer_than_the_line_takes_two_until_the_cursor_moves()
         await user.press("j")
         assert user.screen.status.size.height == 1
         user.sees("row:", widget="status")
+
+
+async def test_what_a_missing_target_could_get_is_explained():
+    async with at_the_screen(SOURCE, TARGET) as user:
+        await user.press("m", "e")
+        user.sees("No source key goes there.", "2 source keys are as large, 0 without a target.")
+        await user.press("escape", "m", "e")
+        user.sees("spare.w", "No source key is as large: it keeps what the model gives it", "strict=False")
+
+
+async def test_a_swap_says_between_its_two_presses_what_to_do():
+    async with at_the_screen(SOURCE, TARGET) as user:
+        await user.press("w")
+        user.sees("press w on the other one; Esc gives up", "swapping enc.{0,1}.w", widget="status")
+
+
+async def test_a_question_is_shown_to_its_last_word():
+    texts = ["a remedy that " + "goes on and " * 8 + "ends", "and [another] one"]
+    async with at_the_screen(SOURCE, TARGET, size=(40, 24)) as user:
+        user.app.push_screen(Question("Sure?", texts, [Answer("y", "yes", "y")]))
+        await user.pilot.pause()
+        shown = " ".join(line.strip() for line in user.text().splitlines())
+        assert " ".join(texts) in shown
+        user.sees("y yes")
+
+
+async def test_the_help_tells_a_reason_once():
+    class Never(SuffixMatch):
+        def __call__(self, *_):
+            raise Cancelled("stopped")
+
+    async with at_the_screen(SOURCE, TARGET, match=Never(SOURCE, TARGET)) as user:
+        await user.press("?")
+        assert isinstance(user.window, PageWindow)
+        lines = [part for line in user.window.page._lines for part, _ in line]
+        assert sum("the matcher has not proposed" in text for text in lines) == 1
+        assert sum("not now either" in text for text in lines) > 5

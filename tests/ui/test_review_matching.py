@@ -99,7 +99,9 @@ async def test_one_correction_moves_the_proposals_that_follow_from_it_and_says_h
         await user.press("u", "u")
         assert user.said == "nothing to undo"
         await user.idle()
-        assert user.said == "undone: assign; 8 other proposals changed with it", "not glued on what was said last"
+        assert user.said == "undone: assigned 1 key; 8 other proposals changed with it", (
+            "not glued on what was said last"
+        )
 
 
 async def test_the_cursor_stays_on_the_row_of_an_open_group_when_its_keys_are_proposed_anew():

@@ -57,14 +57,16 @@ async def test_saving_shows_first_and_writes_what_is_accepted():
         await user.press("a", "S")
         await user.idle()
         assert isinstance(user.window, SaveWindow)
-        user.sees("mapping.json", "4 renamed, 6 dropped", "6 missing")
+        user.sees("mapping.json", "4 renamed, 6 dropped", "6 missing", "missing: body.0.k.weight, body.1.k.weight …")
         await user.press("enter")
         await user.idle()
         request, mapping = user.saved[0]
         assert request == SaveRequest("mapping.json", "report.json", "renamed.safetensors")
         assert mapping == user.pairs
+        user.sees("Saved", "✓ mapping")
         await user.press("enter", "q")
         assert user.app.return_code == 0
+        assert [one.path for one in user.screen.written] == ["mapping.json", "report.json", "renamed.safetensors"]
 
 
 async def test_saving_over_what_is_there_is_asked_about():
@@ -158,6 +160,7 @@ async def test_earlier_decisions_are_offered_and_resumed():
         await user.idle()
         assert user.pairs == {"enc.0.q.weight": "body.0.q.weight", "enc.1.q.weight": "body.1.q.weight"}
         assert not user.journal.decisions
+        assert "enc.{0-3}.q.weight" in user.row, "the first key that is still open"
         await user.press("ctrl+r")
         assert user.pairs["enc.0.k.weight"] == "body.1.k.weight"
 

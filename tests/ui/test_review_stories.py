@@ -52,7 +52,7 @@ async def test_a_group_splits_down_to_one_key():
         assert user.pairs == {"enc.0.q.weight": "body.0.q.weight"}
         assert "enc.1.q.weight" in user.row
         await user.press("s")
-        assert user.said == "decisions are about the whole group: 4 keys"
+        assert user.said == "decide about the whole group"
         await user.press("a")
         assert len(user.pairs) == 4
 
@@ -180,13 +180,13 @@ async def test_redo_and_undo_that_cannot_be_leave_no_words_behind():
         await user.press("u", "u")
         assert user.said == "nothing to undo"
         await user.press("ctrl+r")
-        assert user.said == "done again: accept"
+        assert user.said == "done again: accepted 4 keys"
 
 
 async def test_a_marked_range_is_decided_as_a_whole():
     async with at_the_screen(SOURCE, TARGET) as user:
         await user.press("v", "j")
-        user.sees("row: 8 keys")
+        user.sees("marked: 8 keys")
         await user.press("a")
         assert len(user.pairs) == 8
 
@@ -256,6 +256,9 @@ async def test_the_command_is_copied():
     async with at_the_screen(SOURCE, TARGET) as user:
         await user.press("y")
         assert user.app.clipboard == "wmtui map old.pth Net"
+        assert user.said == "copied: wmtui map old.pth Net"
+        await user.press("a", "y")
+        assert user.said == "copied; it reads your decisions from the report, which S saves: wmtui map old.pth Net"
 
 
 async def panes_by_tab(user: User) -> list[str]:

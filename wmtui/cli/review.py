@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ from wmtui.cli.proposing import Matcher, read_mapping_in
 from wmtui.cli.saving import Saver
 from wmtui.cli.sides import ask_for_weights, open_pair
 from wmtui.cli.writing import WriteOptions
-from wmtui.core.ports import SaveRequest
+from wmtui.core.ports import Saved, SaveRequest
+from wmtui.core.printable import plural, printable
 from wmtui.core.session import Session
 from wmtui.errors import ChoiceError, InputError
 from wmtui.ui.terminal import Terminal, prepare_environment
@@ -48,9 +50,20 @@ def run(args: argparse.Namespace) -> int:
     try:
         app = make_app(args, source, target, journal, terminal)
         app.run(mouse=terminal.mouse)
+        if not app.return_code:  # else the terminal may be gone
+            _say_goodbye(app.review_screen.written, app.review_screen.unsaved)
         return app.return_code or Exit.DONE
     finally:
         journal.close()
+
+
+def _say_goodbye(written: Sequence[Saved], unsaved: int) -> None:
+    """Leave on the terminal what the screen, which is gone now, has said."""
+    for one in {one.path: one for one in written}.values():
+        print(f"{one.what:<10} {printable(one.path)}")
+    if unsaved:
+        kept = plural(unsaved, "decision is", "decisions are")
+        print(f"{kept} not saved to files; the journal has them: the same command goes on where you were")
 
 
 def _open(args: argparse.Namespace) -> tuple[OpenedSide, OpenedSide]:
@@ -80,18 +93,19 @@ def make_app(
         first = read_mapping_in(args.mapping_in, *listings)
         journal.append(first)
         past = (first,)
+    asked = first_request(args, source)
     return ReviewApp(
         source.side,
         target.side,
         match=matcher,
         journal=journal,
-        save=Saver(source, target, first_request(args, source), WriteOptions.of(args), matcher.for_report()),
+        save=Saver(source, target, asked, WriteOptions.of(args), matcher.for_report()),
         describe=Describer(source, target),
         past=past,
         past_when=_when(journal),
         past_of=journal.others,
         guide=never_decided,
-        command=lambda session: equivalent_command(args, session),
+        command=lambda session: equivalent_command(args, session, asked),
         options=matcher.options,
         terminal=terminal,
     )
@@ -112,8 +126,12 @@ def first_request(args: argparse.Namespace, source: OpenedSide) -> SaveRequest:
     )
 
 
-def equivalent_command(args: argparse.Namespace, session: Session) -> str:
-    """The command line that maps the same pair without a screen, the user's own pairs taken from a saved report."""
+def equivalent_command(args: argparse.Namespace, session: Session, asked: SaveRequest) -> str:
+    """The command line that maps the same pair without a screen, the user's own pairs taken from a saved report.
+
+    Args:
+        asked: the outputs that the save screen starts with.
+    """
     words = ["wmtui", "map", args.source, args.target]
     for name in ("weights_key", "target_weights_key", "source_prefix", "target_prefix"):
         if getattr(args, name):
@@ -134,8 +152,9 @@ def equivalent_command(args: argparse.Namespace, session: Session) -> str:
     switches = {"--optimizer": args.optimizer, "--verify": args.verify, "--strict-load": args.strict_load}
     words += [switch for switch, on in switches.items() if on]
     if session.decided:
-        words += ["--mapping-in", args.report or "REPORT.json"]
-    words += ["--output", args.output or "RENAMED"]
+        words += ["--mapping-in", asked.report_path]
+    if asked.checkpoint_path:
+        words += ["--output", asked.checkpoint_path]
     return shlex.join(words)
 
 

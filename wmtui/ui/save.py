@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widgets import Input, Label
 from textual.worker import get_current_worker
 
+from wmtui.core.forecast import Forecast
 from wmtui.core.ports import Progress, Saved, SavePort, SavePreview, SaveRequest
 from wmtui.core.printable import plural
 from wmtui.core.session import Session, Status
@@ -20,9 +21,11 @@ from wmtui.errors import WmtuiError
 
 from .fields import Tick
 from .lines import Part
-from .text import bar, bytes_text, clip, safe
+from .text import bar, bytes_text, clip, safe, shorten
 from .windows import Answer, Page, Question, Window
 
+NAMED = 2
+"""Keys that are named of those that are missing, unexpected or mismatched."""
 PATHS = (("mapping", "Mapping"), ("report", "Report"), ("checkpoint", "Checkpoint"))
 
 
@@ -86,7 +89,7 @@ class SaveWindow(Window[bool]):
         self.preview: SavePreview | None = None
         self.writing = False
         self.stopping = False
-        self.saved = False
+        self.saved: tuple[Saved, ...] = ()
         self.stage = ""
         self.began = 0.0
 
@@ -101,8 +104,8 @@ class SaveWindow(Window[bool]):
                     path = getattr(self.request, f"{name}_path")
                     yield Input(path, id=name, compact=True, placeholder="not written")
             yield Tick(
-                f"also save the {plural(pending, 'pending proposal')}", self.request.include_pending, id="pending",
-                disabled=not pending, compact=True,
+                f"also save the {plural(pending, 'pending proposal')}" if pending else "no proposals are pending",
+                self.request.include_pending, id="pending", disabled=not pending, compact=True,
             )  # fmt: skip
             yield Tick(
                 "keep source keys without a target under their own names", self.request.unmapped == "keep", id="keep",
@@ -176,7 +179,7 @@ class SaveWindow(Window[bool]):
             lines.append([("keys       ", looks.muted), (text or "none", None)])
             loads = found.forecast.loads
             lines.append([("forecast   ", looks.muted), (str(found.forecast), looks.good if loads else looks.warn)])
-            lines += [[(" " * 11 + text, looks.warn)] for text in self.advice(found)]
+            lines += [[(" " * 11 + safe(text), looks.warn)] for text in (*named(found.forecast), *self.advice(found))]
             lines += [[("! " + safe(problem), looks.bad)] for problem in found.problems]
         lines.append([("Enter", looks.accent + looks.strong), (" save   ", None), ("Tab", looks.accent + looks.strong),
                       (" next field   ", None), ("Esc", looks.accent + looks.strong), (" back", None)])  # fmt: skip
@@ -298,14 +301,14 @@ class SaveWindow(Window[bool]):
             self.preview = None
             self.query_one("#mapping", Input).focus()
             return
-        self.saved = True
+        self.saved = event.saved
         lines: list[list[Part]] = []
         for output in event.saved:
             lines.append([("✓ ", looks.good), (f"{output.what:10} {bytes_text(output.nbytes):>9}  ", None),
                           (safe(output.path), None)])  # fmt: skip
             lines += [[(" " * 13 + safe(note), looks.muted)] for note in output.notes]
         lines.append([("Enter", looks.accent + looks.strong), (" back to the review", None)])
-        page.set_lines(lines)
+        page.set_lines(lines, "Saved")
 
     def on_key(self, event: object) -> None:
         if self.saved and getattr(event, "key", "") == "enter":
@@ -317,7 +320,17 @@ class SaveWindow(Window[bool]):
                 True  # not by cancelling the worker: one that has not begun yet would never say that it ended
             )
             return
-        self.dismiss(self.saved)
+        self.dismiss(bool(self.saved))
+
+
+def named(forecast: Forecast) -> list[str]:
+    """The first keys of what does not fit, so that nobody needs to look for them."""
+    kinds = ("missing", forecast.missing), ("unexpected", forecast.unexpected), ("mismatched", forecast.mismatched)
+    return [
+        f"{what}: {', '.join(shorten(key, 60) for key in keys[:NAMED])}" + (" …" if len(keys) > NAMED else "")
+        for what, keys in kinds
+        if keys
+    ]
 
 
 def duration(seconds: float) -> str:

@@ -12,12 +12,13 @@ from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.screen import ModalScreen, ScreenResultType
 from textual.strip import Strip
 
 from .actions import Action, S
 from .lines import Lines, Part, RowList, paint
-from .text import clip
+from .text import clip, safe
 from .theme import Palette
 
 
@@ -39,9 +40,10 @@ class Page(RowList):
         self._title = title
         self._lines = lines
 
-    def set_lines(self, lines: Sequence[Sequence[Part]]) -> None:
-        """Show other lines."""
+    def set_lines(self, lines: Sequence[Sequence[Part]], title: str = "") -> None:
+        """Show other lines, under another title where one is given."""
         self._lines = lines
+        self._title = title or self._title
         self.refresh(layout=True)
         self.show()
 
@@ -126,12 +128,16 @@ class PageWindow(Window[None]):
         self.dismiss(None)
 
 
-def key_lines(actions: Sequence[Action[S]], now: S, looks: Palette, cells: int = 92) -> list[Sequence[Part]]:
-    """The keys of actions, by section; those that cannot be had now say why. Long texts go on below themselves."""
+def key_lines(actions: Sequence[Action[S]], now: S, looks: Palette, cells: int) -> list[Sequence[Part]]:
+    """The keys of actions, by section; those that cannot be had now say why, what was said above only once.
+
+    Long texts go on below themselves.
+    """
     indent = " " * 31
     room = max(12, cells - len(indent))
     lines: list[Sequence[Part]] = []
     section = ""
+    told: set[str] = set()
     for action in actions:
         if action.section != section:
             section = action.section
@@ -142,7 +148,9 @@ def key_lines(actions: Sequence[Action[S]], now: S, looks: Palette, cells: int =
         lines.append([(f"  {action.shown:12} ", looks.strong), (f"{action.title:15} ", None), (first, looks.muted)])
         lines += [[(indent + text, looks.muted)] for text in more]
         if why := action.why_disabled(now):
-            lines += [[(indent + text, looks.warn)] for text in wrap(f"not now: {why}", room)]
+            text = "not now either" if why in told else f"not now: {why}"
+            told.add(why)
+            lines += [[(indent + text, looks.warn)] for text in wrap(text, room)]
     return lines
 
 
@@ -162,11 +170,14 @@ class _Asked(Lines):
         super().__init__()
         self._title, self._texts = title, texts
 
-    def get_content_height(self, *_: object) -> int:
-        return len(self._texts) + 3
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        return len(self._wrapped(width)) + 3
+
+    def _wrapped(self, cells: int) -> list[str]:
+        return [line for text in self._texts for line in wrap(safe(text), max(cells, 12)) or [""]]
 
     def lines(self, cells: int, count: int) -> Sequence[Strip]:  # noqa: ARG002
-        texts = [paint([(clip(text, cells), None)], cells) for text in self._texts]
+        texts = [paint([(clip(text, cells), None)], cells) for text in self._wrapped(cells)]
         return [paint([(clip(self._title, cells), self.looks.strong)], cells), Strip.blank(cells), *texts]
 
 

@@ -181,6 +181,9 @@ class InspectScreen(ViewScreen):
 
     def do_bad(self) -> None:
         self.table.choose(BAD if self.table.only is None else None)
+        if self.table.only is not None:
+            for place in self.table_view.bad:
+                self.table.toggle(self.table.of_key[place], True)
         if not isinstance(self.view, TableView | TreeView):
             self.take_view(0)
         self.refilter()

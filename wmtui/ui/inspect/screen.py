@@ -297,7 +297,8 @@ class ViewScreen(LinesScreen):
     def do_help(self) -> None:
         from wmtui.ui.windows import PageWindow, key_lines
 
-        self.app.push_screen(PageWindow("Keys", key_lines(self.actions, self.situation(), palette(self.app))))
+        cells = PageWindow.cells_in(self.size.width)
+        self.app.push_screen(PageWindow("Keys", key_lines(self.actions, self.situation(), palette(self.app), cells)))
 
     def do_palette(self) -> None:
         self.app.action_command_palette()

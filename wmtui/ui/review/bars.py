@@ -130,6 +130,7 @@ class StatusLine(SearchLine):
         self.review = review
         self.scope = Scope.KEY
         self.places = 0
+        self.marking = False
         self.note = ""
         self.text = ""
         self.tone: Tone = "plain"
@@ -159,9 +160,9 @@ class StatusLine(SearchLine):
         looks, review = self.looks, self.review
         if self.typed is not None:
             return [self.search_strip(cells)]
-        about = self.note or f"{SCOPES[self.scope]}: {plural(self.places, 'key')}"
-        right = f"{about}"
-        if review.matched:
+        about = "marked" if self.marking else SCOPES[self.scope]
+        right = self.note or f"{about}: {plural(self.places, 'key')}"
+        if review.matched and not self.note:
             _, keys = review.above()
             right += f"  ( {percent(BARS[review.bar])} ) A: {plural(keys, 'key')}"
         style = {"plain": None, "good": looks.good, "warn": looks.warn, "bad": looks.bad}[self.tone]

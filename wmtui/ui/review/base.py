@@ -189,6 +189,7 @@ class ReviewBase(LinesScreen):
         places = self.row_places()
         self.candidates.look_at(places)
         self.status.places = len(self.places())
+        self.status.marking = self.source_pane.mark is not None
         self.status.show()
         if places and self.pane_name() != "target":
             partner = self.review.session.partner(self.review.leader(places))

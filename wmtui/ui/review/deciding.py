@@ -11,7 +11,7 @@ from wmtui.core.listing import Listing
 from wmtui.core.printable import plural
 from wmtui.core.review import BARS, Refused, Scope
 from wmtui.core.session import Status
-from wmtui.ui.review.base import Ports
+from wmtui.ui.review.base import VERBS, Ports
 from wmtui.ui.review.moving import Moving
 from wmtui.ui.review.panes import percent
 from wmtui.ui.text import shorten
@@ -219,9 +219,10 @@ class Deciding(Moving):
         places = tuple(self.row_places())
         if not self.swapping:
             self.swapping = places
-            name = shorten(review.source.tensors[places[0]].key, 24)
-            self.status.note = f"swapping {name}"
-            self.say("go to the other key and press w again; Esc gives up")
+            group = review.sources.groups[review.sources.of_key[places[0]]]
+            key = group.name if len(places) > 1 else review.source.tensors[places[0]].key
+            self.status.note = f"swapping {shorten(key, 26)}"
+            self.say("press w on the other one; Esc gives up")
             return
         one, self.swapping = self.swapping, ()
         self.status.note = ""
@@ -274,4 +275,4 @@ class Deciding(Moving):
 
     def step(self, decision: Undo | Redo, about: Decision, word: str) -> None:
         """Undo or redo, and say what it was about."""
-        self.decide(decision, f"{word}: {type(about).__name__.lower()}")
+        self.decide(decision, f"{word}: {VERBS[type(about)]} {plural(self.review.affected(about), 'key')}")

@@ -99,7 +99,7 @@ class Moving(ReviewBase):
     def do_previous_open(self) -> None:
         self.to_open(-1)
 
-    def to_open(self, step: int, quiet: bool = False) -> None:
+    def to_open(self, step: int) -> None:
         """Go to the next open row in either direction, or say that there is none."""
         at = self.review.next_open(self.source_pane.cursor, step)
         if at >= 0:
@@ -107,7 +107,7 @@ class Moving(ReviewBase):
             self.look()
         elif self.review.sources.filtered and self.review.open_keys:
             self.say("nothing that is shown is open: Esc clears the filter", "warn")
-        elif not quiet:
+        else:
             self.say("nothing is open any more: S saves", "good")
 
     def do_partner(self) -> None:
@@ -252,11 +252,11 @@ class Moving(ReviewBase):
         self.status.scope = scopes[(scopes.index(self.status.scope) + 1) % len(scopes)]
         self.look()
         texts = {
-            Scope.KEY: "decisions are about the row",
-            Scope.GROUP: "decisions are about the whole group",
-            Scope.FILTER: "decisions are about all that the filter shows",
+            Scope.KEY: "decide about the row",
+            Scope.GROUP: "decide about the whole group",
+            Scope.FILTER: "decide about all that is shown",
         }
-        self.say(f"{texts[self.status.scope]}: {plural(len(self.places()), 'key')}")
+        self.say(texts[self.status.scope])
 
     def do_mark(self) -> None:
         pane = self.source_pane

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wmtui.core.decisions import Decision
 from wmtui.core.listing import Listing
+from wmtui.core.ports import Saved
 from wmtui.core.printable import plural
 from wmtui.errors import WmtuiError
 from wmtui.ui.review.base import Ports
@@ -31,6 +33,9 @@ class ReviewScreen(Proposing):
         past_when: when that was, in words.
         past_of: the files that they are about where those are others, with equal keys.
         guide: show the first steps.
+
+    Attributes:
+        written: the files that were saved, in order.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class ReviewScreen(Proposing):
         self.past = past
         self.past_when = past_when
         self.past_of = past_of
+        self.written: list[Saved] = []
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -100,7 +106,7 @@ class ReviewScreen(Proposing):
             if past:
                 self.say(f"{plural(len(past), 'decision')} resumed", "good")
         if past:
-            self.source_pane.take_rows(None)
+            self.source_pane.go(max(self.review.next_open(-1), 0), quiet=True)
             self.show()
             self.propose_now()
 
@@ -145,17 +151,25 @@ class ReviewScreen(Proposing):
     def do_save(self) -> None:
         from wmtui.ui.save import SaveWindow  # textual's Input and Checkbox are not needed before
 
+        window = SaveWindow(self.review.session, self.ports.save, self.review.loads)
+
         def closed(saved: bool | None) -> None:
             if saved:
-                self.saved = list(self.done)
+                self.note_saved(window.saved)
                 self.say("saved", "good")
 
-        self.app.push_screen(SaveWindow(self.review.session, self.ports.save, self.review.loads), closed)
+        self.app.push_screen(window, closed)
+
+    def note_saved(self, outputs: Sequence[Saved]) -> None:
+        """Note that all decisions are in files now, and which those are."""
+        self.saved = list(self.done)
+        self.written += outputs
 
     def do_copy(self) -> None:
         command = self.ports.command(self.review.session)
         self.app.copy_to_clipboard(command)
-        self.say(f"copied: {command}", "good")
+        lead = "copied; it reads your decisions from the report, which S saves" if self.unsaved else "copied"
+        self.say(f"{lead}: {command}", "good")
 
     def do_settings(self) -> None:
         from wmtui.ui.review.settings import SettingsWindow  # it imports the matching engine
@@ -179,8 +193,8 @@ class ReviewScreen(Proposing):
         elif top is self:
             self.do_quit()
         else:
-            if getattr(top, "saved", False):
-                self.saved = list(self.done)
+            if outputs := getattr(top, "saved", ()):
+                self.note_saved(outputs)
             self.app.pop_screen()
             self.call_later(self.leave_windows)
 

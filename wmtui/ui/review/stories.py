@@ -9,6 +9,7 @@ from rich.style import Style
 
 from wmtui.core.fused import source_story, target_story
 from wmtui.core.listing import TensorSpec
+from wmtui.core.printable import plural
 from wmtui.core.proposal import Candidate
 from wmtui.core.review import Review
 from wmtui.core.session import Status
@@ -65,7 +66,14 @@ def explain_free(review: Review, target: int, looks: Palette, cells: int) -> lis
         [("No source key goes there.", None)],
     ]
     fusion = review.fused.of_target(target)
-    return lines if fusion is None else [*lines, [], *_told(target_story(fusion, spec.key), looks, cells)]
+    if fusion is not None:
+        return [*lines, [], *_told(target_story(fusion, spec.key), looks, cells)]
+    alike = [place for place, other in enumerate(review.source.tensors) if other.numel == spec.numel]
+    free = sum(review.session.partner(place) < 0 for place in alike)
+    text = f"{plural(len(alike), 'source key is', 'source keys are')} as large, {free:,} without a target."
+    if not alike:
+        text = "No source key is as large: it keeps what the model gives it, and load_state_dict needs strict=False."
+    return [*lines, *([(text, looks.muted)] for text in wrap(text, max(12, cells)))]
 
 
 def _told(story: str, looks: Palette, cells: int) -> list[Line]:
