@@ -9,9 +9,11 @@ review of one key at a time: one key press to accept each right pair, and the sa
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import time
 from collections.abc import Sequence
+from itertools import combinations
 from statistics import median
 
 from benchmarks.cases import FOLDERS, ONE_TO_ONE, Case, judge, listings, load_all
@@ -34,6 +36,7 @@ from wmtui.ui.windows import Question
 SIZE = (120, 40)
 MOST_CORRECTIONS = 400
 LONGEST_WORD = 14
+NUMBERED, WORD = re.compile(r"[0-9]+[./_][a-z]?"), re.compile(r"[a-z][a-z0-9]*")
 
 
 class Engine:
@@ -223,12 +226,12 @@ class Driver:
             raise RuntimeError(f"nothing helps {review.source.tensors[lead].key}")
 
     async def pick(self, entry: int) -> None:
-        """Type the fewest letters that bring an entry of the picker to the top, and take it."""
+        """Type few letters that bring an entry of the picker to the top, and take it."""
         picker = self.user.window
         assert isinstance(picker, TargetPicker)
         name = picker.entries[entry].name.lower()
         words = sorted({name[a:b] for a in range(len(name)) for b in range(a + 1, a + 1 + LONGEST_WORD)}, key=len)
-        for word in ("", *words, name):
+        for word in ("", *words, *several_words(name), name):
             place = next((n for n, found in enumerate(picker.find(word)[:3]) if found == entry), -1)
             if place >= 0 and word.isprintable() and word == word.strip():
                 self.keys += len(word)
@@ -251,6 +254,12 @@ class Driver:
         await self.user.idle()
         await self.press("enter")
         await self.user.idle()
+
+
+def several_words(name: str) -> list[str]:
+    """Short words that are all in a name, two or three at once: numbers with what follows, and beginnings of words."""
+    parts = dict.fromkeys([*NUMBERED.findall(name), *(word[:4] for word in WORD.findall(name))])
+    return sorted((" ".join(some) for count in (2, 3) for some in combinations(parts, count)), key=len)
 
 
 def key_by_key(driver: Driver) -> int:

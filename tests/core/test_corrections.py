@@ -182,3 +182,15 @@ def test_a_key_that_two_rules_speak_of_gets_one_target():
     assert len(found.rules) == 2
     session.apply(Assign(found_pairs := fold_pairs(found.rest.pairs)))
     assert sum(run.length for run in found_pairs) == len(said(session, found)) == 4
+
+
+def test_a_number_that_was_seen_to_become_another_says_that_of_no_other_number_for_sure():
+    norms = [f"blocks.{n}.norm{m}.w" for n in range(4) for m in (1, 2, 3)]
+    session = session_of(norms, norms)
+    corrections = [give(session, (f"blocks.{n}.norm2.w", f"blocks.{n}.norm3.w")) for n in (1, 0)]
+    found = offer(session, corrections)
+    assert found is not None
+    assert said(session, found) == {f"blocks.{n}.norm{m}.w": f"blocks.{n}.norm{m + 1}.w" for n in range(4) for m in (1, 2)
+                                    if (n, m) not in ((0, 2), (1, 2))}  # fmt: skip
+    near = {session.source.tensors[s].key: session.target.tensors[t].key for s, t, _ in found.near.pairs}
+    assert near == {f"blocks.{n}.norm2.w": f"blocks.{n}.norm3.w" for n in (2, 3)}

@@ -73,7 +73,7 @@ class NameRule:
     Args:
         change: the parts of both sides.
         carries: how each numeric hole's number is carried over.
-        words: for each hole the only words that it takes; empty for any.
+        words: for each hole the only words or numbers that it takes; empty for any.
 
     Attributes:
         source, target: templates for people: ``{i}`` is a number, ``{A}`` a word.
@@ -164,7 +164,8 @@ class Offer(msgspec.Struct, frozen=True):
     Attributes:
         rules: what the corrections say for any words in their holes.
         rest: what these would do.
-        near: what is left of that with the words of the corrections themselves; empty where that is all or nothing.
+        near: what is left of that with the words of the corrections themselves, and with their numbers where these
+            become others; empty where that is all or nothing.
     """
 
     rules: tuple[NameRule, ...]
@@ -201,7 +202,7 @@ def offer(session: Session, corrections: Sequence[Assign], alone: bool = False) 
             carries = _fit(change, examples)
             if carries is not None:
                 wide.append(NameRule(change, carries, [frozenset()] * len(change.numeric)))
-                narrow.append(NameRule(change, carries, _words(change, examples)))
+                narrow.append(NameRule(change, carries, _words(change, carries, examples)))
         found = _rest(session, wide, narrow)
         if found is not None:
             return Offer(tuple(wide), *found)
@@ -348,9 +349,13 @@ def _fit(change: Change, examples: Sequence[Example]) -> list[Carry] | None:
     return carries
 
 
-def _words(change: Change, examples: Sequence[Example]) -> list[frozenset[str]]:
-    """The words that stand in each hole of the examples; none for a hole of numbers, which takes any."""
+def _words(change: Change, carries: Sequence[Carry], examples: Sequence[Example]) -> list[frozenset[str]]:
+    """What the examples have in each hole; any number fits, but where one number alone was seen to become another.
+
+    ``norm2`` that becomes ``norm3`` in every layer says nothing of ``norm1``.
+    """
+    seen = [frozenset(here[hole] for here, _ in examples) for hole in range(len(change.numeric))]
     return [
-        frozenset() if numeric else frozenset(here[hole] for here, _ in examples)
-        for hole, numeric in enumerate(change.numeric)
+        frozenset() if numeric and (carry == Carry() or len(found) > 1) else found
+        for numeric, carry, found in zip(change.numeric, carries, seen, strict=True)
     ]
