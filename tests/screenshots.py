@@ -59,8 +59,9 @@ def review(source: str, target: str, looks: Terminal = LOOKS, first: bool = Fals
     from wmtui.cli.sides import open_pair
     from wmtui.files.journal import Journal
 
+    os.environ.pop("NO_COLOR", None)
     if not looks.colour:
-        os.environ["NO_COLOR"] = "1"  # textual takes it away when it has read it
+        os.environ["NO_COLOR"] = "1"
     args = parser().parse_args(["review", "--afresh", source, target])
     sides = open_pair(args)
     state = Path(tempfile.mkdtemp(dir="."))

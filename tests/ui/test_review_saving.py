@@ -57,7 +57,7 @@ async def test_saving_shows_first_and_writes_what_is_accepted():
         await user.press("a", "S")
         await user.idle()
         assert isinstance(user.window, SaveWindow)
-        user.sees("mapping.json", "4 renamed, 6 dropped", "6 missing", "missing: body.0.k.weight, body.1.k.weight …")
+        user.sees("mapping.json", "4 renamed, 6 dropped", "6 missing", "missing: body.0.k.weight and 5 more")
         await user.press("enter")
         await user.idle()
         request, mapping = user.saved[0]

@@ -76,18 +76,20 @@ class Review:
             self._confidence[source.index[pair.source]] = pair.confidence
         if grouping is None:
             grouping = Grouping(source, target, self.session.proposal)
-        self.sources = PaneView(source, grouping.sources, grouping.of_source, self.session.status, self.certainty)
+        session, by_source, by_target = self.session, grouping.of_source, grouping.of_target
+        self.sources = PaneView(source, grouping.sources, by_source, session.statuses(), session.status, self.certainty)
         self.targets = PaneView(
             target,
             grouping.targets,
-            grouping.of_target,
-            self.session.target_status,
+            by_target,
+            session.target_statuses(),
+            session.target_status,
             self._target_certainty,
-            self.session.holder,
+            session.holders,
         )
         self._above_shown: tuple[list[int], tuple[int, int]] | None = None
         self._forecast = LiveForecast(self.session)
-        self.goals = Goals(self.session, grouping.of_source, grouping.of_target)
+        self.goals = Goals(session, by_source, by_target)
         self._count_all()
 
     @property

@@ -118,6 +118,48 @@ class Session:
         source = self._wanted_by.get(target, -1)
         return source if source >= 0 and self._pending(source) == target else -1
 
+    def statuses(self) -> list[Status]:
+        """The statuses of all source keys."""
+        if self._is_touched:
+            return [self.status(s) for s in range(len(self.source))]
+        found = [Status.UNMATCHED] * len(self.source)
+        for s in self._ambiguous:
+            found[s] = Status.AMBIGUOUS
+        for s in self._wants:
+            found[s] = Status.PROPOSED
+        return found
+
+    def target_statuses(self) -> list[Status]:
+        """The statuses of all target keys."""
+        if self._is_touched:
+            return [self.target_status(t) for t in range(len(self.target))]
+        found = [Status.UNMATCHED] * len(self.target)
+        for t in self._wanted_by:
+            found[t] = Status.PROPOSED
+        return found
+
+    def partners(self) -> list[int]:
+        """The partners of all source keys, see `partner`."""
+        if self._is_touched:
+            return [self.partner(s) for s in range(len(self.source))]
+        found = [-1] * len(self.source)
+        for s, t in self._wants.items():
+            found[s] = t
+        return found
+
+    def holders(self) -> list[int]:
+        """The holders of all target keys, see `holder`."""
+        found = [-1] * len(self.target)
+        for s, t in enumerate(self.partners()):
+            if t >= 0:
+                found[t] = s
+        return found
+
+    @property
+    def _is_touched(self) -> bool:
+        """Whether something was decided; if not, what stands is the proposal itself, and 90,000 keys are soon told."""
+        return bool(self._settled or self._ignored_targets)
+
     def target_status(self, target: int) -> Status:
         """Accepted, proposed, ignored or unmatched."""
         if target in self._ignored_targets:
@@ -220,8 +262,8 @@ class Session:
         self._wants = {index[p.source]: target_index[p.target] for p in proposal.pairs.values()}
         self._wanted_by = {t: s for s, t in self._wants.items()}
         self._ambiguous = {index[key] for key in proposal.ambiguous}
-        self._source_counts = Counter(self.status(s) for s in range(len(self.source)))
-        statuses = [self.target_status(t) for t in range(len(self.target))]
+        self._source_counts = Counter(self.statuses())
+        statuses = self.target_statuses()
         self._target_counts = Counter(statuses)
         self._free = Counter(
             spec.numel for spec, status in zip(self.target.tensors, statuses, strict=True) if status is Status.UNMATCHED

@@ -25,7 +25,10 @@ class LiveForecast:
         self._tied_held: Counter[str] = Counter()
         self.missing = len(target)
         self.mismatched: set[int] = set()
-        self.update(range(len(session.source)), range(len(target)))
+        self.update(
+            (s for s, t in enumerate(session.partners()) if t >= 0),
+            (t for t, s in enumerate(session.holders()) if s >= 0),
+        )
 
     def update(self, sources: Iterable[int], targets: Iterable[int]) -> None:
         """Look at these places again."""
@@ -80,7 +83,7 @@ class Goals:
     def __init__(self, session: Session, of_source: Sequence[int], of_target: Sequence[int]) -> None:
         self._session = session
         self._of_source, self._of_target = of_source, of_target
-        self._goal_of = [self._look(place) for place in range(len(of_source))]
+        self._goal_of = [of_target[t] if t >= 0 else -1 for t in session.partners()]
         self._counts: dict[int, dict[int, int]] = {}
         for (group, goal), count in Counter(zip(of_source, self._goal_of, strict=True)).items():
             self._counts.setdefault(group, {})[goal] = count

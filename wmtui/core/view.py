@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -35,10 +36,11 @@ class PaneView(GroupTable):
         listing: the side's tensors.
         groups: its groups, and the group of each place.
         of_key: likewise.
+        statuses: the statuses of all places as they are now.
         status_of: the status of a place.
         certainty: how sure the pair of a place is, for the order of rows; asked when they are sorted.
-        holder: of the target side, the source place that a place is given to, -1 without one. Its rows begin in the
-            order of the source, so that partners stand side by side.
+        holders: of the target side, the source places that its places are given to, -1 without one. Its rows begin in
+            the order of the source, so that partners stand side by side.
 
     Attributes:
         orders: in which its rows can be sorted, the first one first.
@@ -51,18 +53,19 @@ class PaneView(GroupTable):
         listing: Listing,
         groups: Sequence[Group],
         of_key: Sequence[int],
+        statuses: Iterable[Status],
         status_of: Callable[[int], Status],
         certainty: Callable[[int], float],
-        holder: Callable[[int], int] | None = None,
+        holders: Callable[[], Sequence[int]] | None = None,
     ) -> None:
         self._status_of = status_of
         self._certainty = certainty
-        self._holder = holder
-        self.orders = ORDERS if holder is None else (Order.BESIDE, *ORDERS)
+        self._holders = holders
+        self.orders = ORDERS if holders is None else (Order.BESIDE, *ORDERS)
         self.facet: Status | None = None
         super().__init__(listing, groups, of_key)
-        self._look(groups, of_key)
-        if holder is not None:
+        self._count(statuses)
+        if holders is not None:
             self.sort(Order.BESIDE)
 
     # ---- what changes it
@@ -78,12 +81,11 @@ class PaneView(GroupTable):
         self.text = look.text
         self.choose_facet(look.facet)
 
-    def _look(self, groups: Sequence[Group], of_key: Sequence[int]) -> None:
-        code_of = CODE
-        self.codes = bytearray(code_of[self._status_of(place)] for place in range(len(self.listing)))
-        self._counts = array("l", bytes(array("l").itemsize * _WIDTH * len(groups)))
-        for place, code in enumerate(self.codes):
-            self._counts[of_key[place] * _WIDTH + code] += 1
+    def _count(self, statuses: Iterable[Status]) -> None:
+        self.codes = bytearray(map(CODE.__getitem__, statuses))
+        self._counts = array("l", bytes(array("l").itemsize * _WIDTH * len(self.groups)))
+        for (group, code), count in Counter(zip(self.of_key, self.codes, strict=True)).items():
+            self._counts[group * _WIDTH + code] = count
         self._groups_with = [sum(1 for count in self._counts[code::_WIDTH] if count) for code in range(_WIDTH)]
 
     def update(self, places: Iterable[int]) -> list[tuple[int, int, int]]:
@@ -150,8 +152,8 @@ class PaneView(GroupTable):
         return super()._with_code(group, places, code) if count else []
 
     def _value(self) -> Callable[[int], float | str]:
-        if self.order is Order.BESIDE and self._holder is not None:
-            return _beside(map(self._holder, range(len(self.listing)))).__getitem__
+        if self.order is Order.BESIDE and self._holders is not None:
+            return _beside(self._holders()).__getitem__
         return self._certainty if self.order is Order.CERTAINTY else super()._value()
 
 

@@ -24,8 +24,6 @@ from .lines import Part
 from .text import bar, bytes_text, clip, safe, shorten
 from .windows import Answer, Page, Question, Window
 
-NAMED = 2
-"""Keys that are named of those that are missing, unexpected or mismatched."""
 PATHS = (("mapping", "Mapping"), ("report", "Report"), ("checkpoint", "Checkpoint"))
 
 
@@ -324,10 +322,10 @@ class SaveWindow(Window[bool]):
 
 
 def named(forecast: Forecast) -> list[str]:
-    """The first keys of what does not fit, so that nobody needs to look for them."""
+    """The first key of each kind that does not fit, so that nobody needs to look for it."""
     kinds = ("missing", forecast.missing), ("unexpected", forecast.unexpected), ("mismatched", forecast.mismatched)
     return [
-        f"{what}: {', '.join(shorten(key, 60) for key in keys[:NAMED])}" + (" …" if len(keys) > NAMED else "")
+        f"{what}: {shorten(keys[0], 40)}" + (f" and {len(keys) - 1:,} more" if len(keys) > 1 else "")
         for what, keys in kinds
         if keys
     ]
