@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 FUZZ_SECONDS ?= 3600
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check format bench fuzz screenshots readme clean
+.PHONY: help demo test check format bench fuzz screenshots sessions readme clean
 
 help:
 	@echo "make demo         map a small old checkpoint onto a refactored model, in the terminal"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench        quality, speed and memory, measured (takes long)"
 	@echo "make fuzz         feed the readers of files with what nobody would write, an hour each (FUZZ_SECONDS=3600)"
 	@echo "make screenshots  draw the pictures of the README again, and every screen into out/screens"
+	@echo "make sessions     do three jobs of a new user in tmux, and write down keys and screens (screenshots/sessions)"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +54,9 @@ readme: $(READY)
 screenshots: $(READY)
 	$(BIN)/python -m tests.screenshots screenshots
 	$(BIN)/python -m tests.screenshots out/screens all
+
+sessions: $(READY)
+	$(BIN)/python -m tests.sessions screenshots/sessions
 
 clean:
 	rm -rf $(VENV) out

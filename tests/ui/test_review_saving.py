@@ -89,6 +89,21 @@ async def test_a_switch_asks_for_the_result_to_be_loaded():
         assert user.saved[0][0] == SaveRequest("mapping.json", "report.json", "renamed.safetensors", strict_load=True)
 
 
+async def test_enter_saves_once_wherever_the_focus_is():
+    async with at_the_screen(SOURCE, TARGET) as user:
+        for n, back in enumerate((0, 1, 2), 1):
+            await user.press("a", "S")
+            await user.idle()
+            await user.press(*["shift+tab"] * back, "enter")
+            await user.idle()
+            assert len(user.saved) == n
+            assert isinstance(user.window, SaveWindow)
+            user.sees("Saved")
+            await user.press("enter")
+            await user.pilot.pause()
+            assert not isinstance(user.window, SaveWindow)
+
+
 async def test_the_switch_takes_pending_proposals_along():
     async with at_the_screen(SOURCE, TARGET) as user:
         await user.press("S", "tab", "tab", "tab", "space")

@@ -270,13 +270,8 @@ class MappingFile(msgspec.Struct, frozen=True):
     def misfits(self, source: Listing) -> tuple[str, ...]:
         """Why the file does not fit a source, one line each; empty where it does."""
         absent = [pair.source for pair in self.pairs if pair.source not in source]
-        reshaped = [
-            pair
-            for pair in self.pairs
-            if pair.source_shape is not None
-            and pair.source in source
-            and source[pair.source].shape != pair.source_shape
-        ]
+        known = (pair for pair in self.pairs if pair.source_shape is not None and pair.source in source)
+        reshaped = [pair for pair in known if source[pair.source].shape != pair.source_shape]
         lines: list[str] = []
         if absent:
             lacking = plural(len(absent), "source key is", "source keys are")

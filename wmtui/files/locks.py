@@ -59,8 +59,8 @@ def acquire(path: Path, what: str) -> Lock:
         owner = _owner(found)
         if owner is not None and owner.runs:
             raise InputError(
-                f"{what} is open in another window (host {owner.host}, process {owner.pid})",
-                f"Close it there. If that process is gone, remove {path}.",
+                f"{what} is open in another window",
+                f"Close it there (host {owner.host}, process {owner.pid}). If that process is gone, remove {path}.",
             )
         _set_aside(path, found)
     raise InputError(f"{what} is being opened by several windows at once", "Try again.")

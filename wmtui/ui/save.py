@@ -6,6 +6,7 @@ from functools import partial
 from time import monotonic
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -308,9 +309,10 @@ class SaveWindow(Window[bool]):
         lines.append([("Enter", looks.accent + looks.strong), (" back to the review", None)])
         page.set_lines(lines, "Saved")
 
-    def on_key(self, event: object) -> None:
-        if self.saved and getattr(event, "key", "") == "enter":
-            self.dismiss(True)
+    def on_key(self, event: events.Key) -> None:
+        # From the page, which has the focus while nothing is to be typed; fields hand Enter on by themselves.
+        if event.key == "enter":
+            self.action_save()
 
     def action_close(self) -> None:
         if self.writing:

@@ -224,8 +224,8 @@ def _fresh_job(
         some = next(iter(aliases))
         notes.append(
             f"{plural(len(aliases), 'tied tensor is', 'tied tensors are')} written in full under each name, such as "
-            f"{some!r}: safetensors cannot tie them; its metadata tell of which they are copies (safetensors' load_model "
-            "needs strict=False for that)"
+            f"{some!r}: safetensors cannot tie them; its metadata tell of which they are copies (safetensors' "
+            "load_model needs strict=False for that)"
         )
         metadata |= aliases
     return SafetensorsJob(outcomes, make, metadata, alone)

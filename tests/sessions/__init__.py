@@ -1,0 +1,1 @@
+"""Three jobs of a new user in tmux at 80x24, recorded: ``make sessions``."""
