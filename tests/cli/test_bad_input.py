@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -136,11 +137,12 @@ def test_an_interrupt_ends_with_130_and_leaves_nothing(pair):
     process = subprocess.Popen(
         [sys.executable, "-m", "wmtui", "map", "old_model.pth", "slow.py:Model", "--output", "x.pth"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in the background of a shell
     )  # fmt: skip
     until = time.monotonic() + 60
     while not (pair / "up").exists() and time.monotonic() < until:
         time.sleep(0.05)
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
