@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.core.matching.helpers import listing, mapping
+from tests.core.matching.helpers import blocks, listing, mapping
 from wmtui.core.matching import match
 
 
@@ -47,3 +47,24 @@ def test_a_block_that_is_half_of_another_is_left_to_its_tensors():
     order = ("conv1", "to_rgb1", "convs", "to_rgbs")
     ordered = sorted(source, key=lambda key: order.index(expected[key].split(".")[0]))
     assert matched(source, {expected[key]: turned.get(source[key], source[key]) for key in ordered}) == expected
+
+
+def test_modules_between_two_like_ones_tell_in_which_direction_they_run():
+    inner = {
+        "0.alpha": (8,),
+        "0.beta": (8,),
+        "1.weight": (8, 8, 7),
+        "2.alpha": (8,),
+        "2.beta": (8,),
+        "3.weight": (8, 8, 1),
+    }
+    named = {
+        "snake1.alpha": (8,), "snake1.beta": (8,), "conv1.weight": (8, 8, 7),
+        "snake2.alpha": (8,), "snake2.beta": (8,), "conv2.weight": (8, 8, 1),
+    }  # fmt: skip
+    source, target = blocks("layers", {f"layers.{key}": s for key, s in inner.items()}), blocks("unit", named)
+    assert mapping(match(listing(source), listing(target))) == dict(zip(source, target, strict=True))
+    apart = {key: named[key] for key in sorted(named, key=lambda key: "conv" in key)}
+    outer = {key: inner[key] for key in ("0.alpha", "0.beta", "2.alpha", "2.beta")}
+    alone = blocks("unit", {f"list.{key}": shape for key, shape in outer.items()})
+    assert match(listing(alone), listing(blocks("unit", apart))).ambiguous

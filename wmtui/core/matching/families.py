@@ -233,16 +233,25 @@ def _direction_unknown(ours: list[Node], theirs: list[Node], pairs: list[Block])
     """Whether a short family of like blocks could as well run in reverse.
 
     A numbered attribute (``refinenet4``) and a list index (``layers.0``) agree in direction by convention only, so it
-    needs one more witness: other sizes somewhere in the family, or a word in common.
+    needs one more witness: other sizes somewhere in the family, a word in common, or other modules between them.
     """
     if not 2 <= len(pairs) <= _LONGEST_DOUBTFUL or len(ours) != len(theirs) or len(pairs) != len(ours):
         return False
     if len({block.source.bag for block in pairs} | {block.target.bag for block in pairs}) > 1:
         return False
-    if bool(ours[0].stem) == bool(theirs[0].stem):
+    if bool(ours[0].stem) == bool(theirs[0].stem) or _same_row(ours, theirs):
         return False
     first, second = _list_words(ours[0]), _list_words(theirs[0])
     return bool(first) and bool(second) and not any(alike(one, other) for one in first for other in second)
+
+
+def _same_row(ours: list[Node], theirs: list[Node]) -> bool:
+    """Whether the modules that hold two families hold the same in the same order, and not in the reversed one."""
+    parents = [{id(node.parent): node.parent for node in nodes} for nodes in (ours, theirs)]
+    rows = [
+        [child.bag for child in parent.children.values()] for found in parents for parent in found.values() if parent
+    ]
+    return len(rows) == 2 and rows[0] == rows[1] != rows[0][::-1]
 
 
 def _list_words(node: Node) -> set[str]:
