@@ -52,12 +52,12 @@ LAYERS, WIDTH = 24, 64
 
 
 def old_decoder() -> dict[str, torch.Tensor]:
-    """Its two norms are called ``na`` and ``nb``: only who knows the code knows which is which."""
+    """Its two norms are called ``nx`` and ``ny``: only who knows the code knows which is which."""
     tensors = {"wte": torch.randn(100, WIDTH)}
     for n in range(LAYERS):
         for part in "qkvo":
             tensors[f"decoder.block{n}.att_{part}.w"] = torch.randn(WIDTH, WIDTH)
-        tensors |= {f"decoder.block{n}.{norm}.w": torch.ones(WIDTH) for norm in ("na", "nb")}
+        tensors |= {f"decoder.block{n}.{norm}.w": torch.ones(WIDTH) for norm in ("nx", "ny")}
         tensors[f"decoder.block{n}.up.w"] = torch.randn(2 * WIDTH, WIDTH)
         tensors[f"decoder.block{n}.down.w"] = torch.randn(WIDTH, 2 * WIDTH)
     return tensors | {"final.w": torch.ones(WIDTH), "out.w": torch.randn(100, WIDTH)}
