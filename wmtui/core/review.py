@@ -9,7 +9,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from itertools import chain
+from itertools import chain, compress
 
 from .align import align, correspond
 from .decisions import Accept, Assign, Decision, Ignore, Reject, Reopen, fold, fold_pairs
@@ -24,6 +24,7 @@ from .view import CODE, Look, PaneView
 
 PROPOSED, AMBIGUOUS = CODE[Status.PROPOSED], CODE[Status.AMBIGUOUS]
 ACCEPTED, UNMATCHED = CODE[Status.ACCEPTED], CODE[Status.UNMATCHED]
+IS_PROPOSED = bytes(code == PROPOSED for code in range(256))
 SETTLED_STATUSES = {Status.ACCEPTED, Status.REJECTED, Status.IGNORED}
 SETTLED = {CODE[status] for status in SETTLED_STATUSES}
 BARS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
@@ -146,12 +147,9 @@ class Review:
 
     def _count_above(self) -> None:
         self._above_shown = None
-        bar, of_key = BARS[self.bar], self.sources.of_key
-        self._above = Counter(
-            of_key[place]
-            for place, (code, confidence) in enumerate(zip(self.sources.codes, self._confidence, strict=True))
-            if code == PROPOSED and confidence >= bar
-        )
+        bar, proposed = BARS[self.bar], self.sources.codes.translate(IS_PROPOSED)
+        pairs = compress(zip(self.sources.of_key, self._confidence, strict=True), proposed)
+        self._above = Counter(group for group, confidence in pairs if confidence >= bar)
 
     # ---- what stands
 
@@ -234,8 +232,11 @@ class Review:
 
     def below(self) -> tuple[int, float]:
         """How many proposed keys that the filter shows are below the bar, and the confidence of the surest of them."""
-        bar, codes, confidence = BARS[self.bar], self.sources.codes, self._confidence
-        left = [confidence[p] for p in self.sources.shown_places() if codes[p] == PROPOSED and confidence[p] < bar]
+        bar, view, confidence = BARS[self.bar], self.sources, self._confidence
+        proposed: Iterable[float] = compress(confidence, view.codes.translate(IS_PROPOSED))
+        if view.filtered:
+            proposed = (confidence[place] for place in view.shown_places() if view.codes[place] == PROPOSED)
+        left = [share for share in proposed if share < bar]
         return len(left), max(left, default=0.0)
 
     def above_places(self) -> list[int]:
