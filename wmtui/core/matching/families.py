@@ -26,6 +26,7 @@ _LEAST_MARGIN = 0.4
 
 _STRAY = 0.75
 """Likeness below which some blocks of many are left to their tensors."""
+
 _TIE = 0.5
 """Tensors by which the gains of two alignments may differ."""
 
@@ -68,9 +69,7 @@ class Families:
         used: tuple[set[int], set[int]] = (set(), set())
         above: tuple[set[int], set[int]] = (set(), set())
         tally = Tally()
-        wholes = [] if self._here else _wholes(a, b)
-        if not self._here:
-            wholes += self._twins(a, b, wholes)
+        wholes = [] if self._here else self._known(a, b)
         self._wholes = {id(block.source): block.target for block in wholes}
         kept = {id(node) for block in wholes for node in block[:2]}
         for block in wholes:
@@ -91,6 +90,11 @@ class Families:
         contested = {block.target.bag for block in found if not block.steady}
         return [block._replace(steady=block.steady and block.target.bag not in contested) for block in found]
 
+    def _known(self, a: Node, b: Node) -> list[Block]:
+        """Modules that are paired before any list is looked at."""
+        wholes = _wholes(a, b)
+        return wholes + self._twins(a, b, wholes)
+
     def _twins(self, a: Node, b: Node, wholes: list[Block]) -> list[Block]:
         """Modules outside of lists of which a few hold the same (two towers), where their names tell which is which."""
         ours, theirs = (_free(scope, {id(block[side]) for block in wholes}) for side, scope in enumerate((a, b)))
@@ -103,9 +107,9 @@ class Families:
                 continue
             phrases = [self._names.of(node, a) for node in members], [self._names.of(node, b) for node in others]
             among = contrast(*([self._names.phrases[p] for p in some] for some in phrases))
-            alike = np.array([[self._names.contrasted(p, q, among)[0] for q in phrases[1]] for p in phrases[0]])
-            chosen = assign(alike)
-            if len(chosen) == len(members) and min(margins(alike, chosen).values()) >= _LEAST_MARGIN:
+            likeness = np.array([[self._names.contrasted(p, q, among)[0] for q in phrases[1]] for p in phrases[0]])
+            chosen = assign(likeness)
+            if len(chosen) == len(members) and min(margins(likeness, chosen).values()) >= _LEAST_MARGIN:
                 found += [Block(members[i], others[j], 1.0) for i, j in chosen.items()]
         return found
 
@@ -142,7 +146,7 @@ class Families:
         if max(len(ours), len(theirs)) > _LONGEST_REVERSED or len(ours) < 2:
             return pairs, gain
         if self._here:
-            least = gain + 0.5
+            least = gain + _TIE
         elif gain < bound - 1e-9 and len(ours) > 2:
             least = 1.2 * gain
         else:
@@ -152,7 +156,7 @@ class Families:
             turned, turned_gain = self._aligner.align(*turn, self._here, self._wholes)
             if turned_gain > least:
                 pairs, gain = turned, turned_gain
-                least = max(least, gain + 0.5)
+                least = max(least, gain + _TIE)
         return pairs, gain
 
     def _as_listed(

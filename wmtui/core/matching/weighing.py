@@ -25,6 +25,8 @@ _ELSEWHERE, _ONE_ELSEWHERE, _ROLE_TAKEN = 0.55, 0.7, 0.75
 _CONTRAST_CELLS = 4000
 _WITNESS_CELLS = 2500
 _FEW = 300
+"""Units of both sides of a scope up to which its usual order is tried."""
+
 _USUAL = 0.8
 """Of sure pairs that must agree in the usual order, if it is to be used on a side that kept its own, too."""
 
