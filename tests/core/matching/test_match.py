@@ -227,3 +227,13 @@ def test_a_key_that_leaves_its_group_is_less_sure_and_says_so():
     assert stray.confidence < 0.9 <= proposal.pairs["layers.2.attn.weight"].confidence
     reasons = [reason.text for reason in proposal.candidates("layers.3.attn.weight")[0].evidence]
     assert "most keys of its group go elsewhere" in reasons
+
+
+def test_no_rival_is_surer_than_the_pair_that_is_proposed():
+    proposal = match(*listings(case("man_van_base__hf")))
+    weakest = min(proposal.pairs.values(), key=lambda pair: pair.confidence)
+    first, *others = proposal.candidates(weakest.source)
+    assert (first.target, first.confidence) == (weakest.target, weakest.confidence)
+    assert weakest.confidence < 0.3
+    assert others
+    assert all(other.confidence <= first.confidence for other in others)

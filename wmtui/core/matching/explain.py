@@ -155,13 +155,15 @@ class Explainer:
     def _confidence_of_rival(
         self, rank: int, known: _Known | None, lead: _Known | None, proposed: Pair | None
     ) -> float:
-        """What the leader leaves, shared out by how near in support a rival comes."""
+        """What the leader leaves, shared out by how near in support a rival comes; never more than the leader has."""
         if proposed is None:
             return 0.3 / (1 + rank) if known is not None else 0.01
         rest = 1 - proposed.confidence
         if known is None or lead is None:
-            return 0.1 * rest
-        return rest * exp(-max(0.0, lead.choice.support - known.choice.support) / _CLEAR_LEAD) / 2
+            share = 0.1
+        else:
+            share = exp(-max(0.0, lead.choice.support - known.choice.support) / _CLEAR_LEAD) / 2
+        return min(rest * share, proposed.confidence)
 
     # -- reasons ---------------------------------------------------------------------------------------------------
 
