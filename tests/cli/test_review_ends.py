@@ -1,4 +1,4 @@
-"""The real command in a real terminal, ended from outside in the middle of a review."""
+"""The real command in a real terminal: ended from outside in the middle of a review, or by its user after a check."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from wmtui.cli.sides import open_one
 from wmtui.core.decisions import Accept, Decision, Ignore, PairRun, Run, Undo
@@ -38,14 +39,22 @@ KILL_AFTER = 60
 
 
 class Running:
-    """The review of a pair in a terminal of 80x24."""
+    """The command in a terminal of 80x24: the review of a pair, unless arguments say otherwise."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self.terminal, end = os.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         python = sys.executable
         self.process = subprocess.Popen(
-            [python, "-c", START, python, "-m", "wmtui", str(folder / "old.json"), str(folder / "new.json")],
+            [
+                python,
+                "-c",
+                START,
+                python,
+                "-m",
+                "wmtui",
+                *(arguments or (str(folder / "old.json"), str(folder / "new.json"))),
+            ],
             stdin=end,
             stdout=end,
             stderr=end,
@@ -155,3 +164,17 @@ def test_a_review_that_is_ended_keeps_every_decision_and_offers_them_again(end, 
     running.sees("not saved to files yet")
     running.press("q")
     running.sees("not saved to files; the journal has them: the same command goes on where you were")
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "status"), [(float("nan"), "1 tensor with NaN", 1), (1.0, "no NaN and no infinity", 0)]
+)
+def test_a_check_on_the_screen_ends_with_what_it_found(tmp_path, value, said, status):
+    torch.save({"a": torch.tensor([0.0, value]), "b": torch.ones(2)}, tmp_path / "x.pth")
+    running = Running(tmp_path, "inspect", str(tmp_path / "x.pth"), "--check")
+    try:
+        running.sees(said)
+        running.press("q")
+        assert running.process.wait(KILL_AFTER) == status
+    finally:
+        running.process.kill()

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if terminal is not None:
         app = make_app(args, opened, terminal)
         app.run(mouse=terminal.mouse)
-        return app.return_code or Exit.DONE
+        return app.return_code or (Exit.LEFT_OPEN if args.check and app.found_bad else Exit.DONE)
     from wmtui.ui.inspect.plain import render_plain, render_scan
 
     sys.stdout.write(render_plain(opened.side))

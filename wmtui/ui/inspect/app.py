@@ -277,6 +277,12 @@ class InspectApp(TerminalApp):
         self.first_screen = InspectScreen(inspected, choose)
         self.check = check
 
+    @property
+    def found_bad(self) -> bool:
+        """Whether the last check found NaN or infinity."""
+        scanned = self.first_screen.scanned
+        return scanned is not None and bool(scanned.bad)
+
     def on_mount(self) -> None:
         self.push_screen(self.first_screen)
         if self.check:
