@@ -27,6 +27,9 @@ _RUN = 0.25
 _SORTED_NEIGHBOURS = 0.25
 
 
+Sides = tuple[tuple[Node, ...], tuple[Node, ...]]
+
+
 def apply_facts(state: State, support: Support) -> None:
     """What the user paired gets all the support, and nothing else may have either of the two."""
     if not state.partners:
@@ -72,25 +75,34 @@ def _beside(node: Node, scope: Node) -> tuple[Node | None, Node | None]:
     )
 
 
+def _nearest(tree: Tree, node: Node, scope: Node) -> Sides:
+    """The modules before and behind a node, each with its tensor that stands nearest to the node."""
+    before, behind = _beside(node, scope)
+    return (
+        () if before is None else (before, tree.nodes[before.hi - 1]),
+        () if behind is None else (behind, tree.nodes[behind.lo]),
+    )
+
+
 def _in_run(tree: Tree, node: Node) -> bool:
     """Whether a norm is declared beside other norms, so that its neighbours say nothing of where it is used."""
     beside = (node, *_beside(node, tree.root))
     return sum(other is not None and other.size == 1 and len(tree.shapes[other.lo]) == 1 for other in beside) > 1
 
 
-Sides = tuple[Node | None, Node | None]
-
-
 def _shares(tally: Tally, ours: Sequence[Sides], theirs: Sequence[Sides], cells: Sequence[tuple[int, int]]) -> Floats:
-    """How far the modules before (0) and behind (1) two units correspond, shape (2, m, n); two ends agree by half."""
+    """How far what stands before (0) and behind (1) two units corresponds, shape (2, m, n); two ends agree by half.
+
+    A module counts as itself or as its tensor that stands nearest, whichever corresponds more.
+    """
     found: Floats = np.zeros((2, len(ours), len(theirs)))
     for i, j in cells:
         for side in (0, 1):
-            a, b = ours[i][side], theirs[j][side]
-            if a is not None and b is not None:
-                share = tally.share(id(a), id(b))
-                found[side, i, j] = _UNKNOWN if share is None else share
-            elif a is b:
+            near_a, near_b = ours[i][side], theirs[j][side]
+            if near_a and near_b:
+                shares = [tally.share(id(a), id(b)) for a in near_a for b in near_b]
+                found[side, i, j] = max((share for share in shares if share is not None), default=_UNKNOWN)
+            elif near_a == near_b:
                 found[side, i, j] = _UNKNOWN
     return found
 
@@ -115,8 +127,8 @@ def vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floa
     nodes_b = [alone(state.target.nodes[unit], scope.b) for unit in support.columns]
     chains_a = [chain(node, scope.a) for node in nodes_a]
     chains_b = [chain(node, scope.b) for node in nodes_b]
-    beside_a = [_beside(node, scope.a) for node in nodes_a]
-    beside_b = [_beside(node, scope.b) for node in nodes_b]
+    beside_a = [_nearest(state.source, node, scope.a) for node in nodes_a]
+    beside_b = [_nearest(state.target, node, scope.b) for node in nodes_b]
     norms_a = np.array([len(state.source.shapes[unit]) == 1 for unit in support.rows], bool)
     norms_b = np.array([len(state.target.shapes[unit]) == 1 for unit in support.columns], bool)
     lost = state.order_trust < 1
