@@ -14,6 +14,9 @@ _STANDARD = {
     "kernel": "weight",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
+    "moving_var": "running_var",
+    "avg_mean": "running_mean",
+    "avg_var": "running_var",
     "weights": "weight",
     "biases": "bias",
     "w": "weight",
@@ -38,11 +41,14 @@ COMPOUND_LEAVES = (
     "num_batches_tracked",
     "moving_mean",
     "moving_variance",
+    "moving_var",
+    "avg_mean",
+    "avg_var",
     "weight_g",
     "weight_v",
 )
 _STATISTICS = {"mean": "running_mean", "var": "running_var"}
-_AVERAGES = frozenset({"moving_mean", "running_mean"})
+_AVERAGES = frozenset({"moving_mean", "running_mean", "avg_mean"})
 
 MAGNITUDE = "weight_g"
 """With weight norm, the lengths of the rows of ``weight_v``; together they make the weight."""
