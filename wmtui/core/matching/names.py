@@ -81,11 +81,14 @@ class Names:
     def _overlap(self, ours: Phrase, theirs: Phrase, among: Contrast | None) -> float:
         total = hit = 0.0
         for here, there in ((ours, theirs), (theirs, ours)):
+            first, last = _own_rank(here), _own_rank(there)
             for word, depth in here:
                 weight = depth * (self.rarity(word) if among is None else among.weights.get(word, 1.0))
                 strange = among is not None and word in among.strangers
                 best = 0.0
                 for other, other_depth in there:
+                    if word[0] == "#" and first and last and (word == first) != (other == last):
+                        continue
                     value = alike(word, other)
                     if strange and among is not None and other in among.strangers:
                         value = max(value, _BOND)
@@ -95,6 +98,11 @@ class Names:
                 hit += weight * best
                 total += weight
         return hit / total if total else 0.0
+
+
+def _own_rank(phrase: Phrase) -> str:
+    """The rank of the last segment, which the rank of a module above is no answer to; empty where it has none."""
+    return next((word for word, depth in phrase if word[0] == "#" and "/" in word and depth >= _RANK_WEIGHT), "")
 
 
 class Contrast(NamedTuple):
