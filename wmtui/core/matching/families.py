@@ -30,6 +30,9 @@ _STRAY = 0.75
 _TIE = 0.5
 """Tensors by which the gains of two alignments may differ."""
 
+_IN_STEP = 0.75
+"""Likeness of blocks above which a list that agrees place by place is not taken apart for one block's sake."""
+
 _MOST_ROUNDS = 40
 _LONGEST_REVERSED = 64
 _NAME_SHARE = 0.06
@@ -92,8 +95,15 @@ class Families:
 
     def _known(self, a: Node, b: Node) -> list[Block]:
         """Modules that are paired before any list is looked at."""
-        wholes = _wholes(a, b)
+        wholes = [block for block in _wholes(a, b) if not self._out_of_step(block)]
         return wholes + self._twins(a, b, wholes)
+
+    def _out_of_step(self, block: Block) -> bool:
+        """Whether a block has another place in its list than its partner, though the lists agree place by place."""
+        lists = _list_of(block.source), _list_of(block.target)
+        if len(lists[0]) != len(lists[1]) or lists[0].index(block.source) == lists[1].index(block.target):
+            return False
+        return all(self._aligner.likeness(a, b)[0] >= _IN_STEP for a, b in zip(*lists, strict=True))
 
     def _twins(self, a: Node, b: Node, wholes: list[Block]) -> list[Block]:
         """Modules outside of lists of which a few hold the same (two towers), where their names tell which is which."""
@@ -289,6 +299,14 @@ def _wholes(a: Node, b: Node) -> list[Block]:
         else:
             stack.extend(_inner(node))
     return sorted(found, key=lambda block: block.source.lo)
+
+
+def _list_of(node: Node) -> list[Node]:
+    """The list that a numbered module stands in, by number; a module without a number stands alone."""
+    if node.index is None or node.parent is None:
+        return [node]
+    siblings = [child for child in node.parent.children.values() if child.index is not None and child.stem == node.stem]
+    return sorted(siblings, key=lambda child: child.index or 0)
 
 
 def _free(scope: Node, used: set[int]) -> dict[int, list[Node]]:
