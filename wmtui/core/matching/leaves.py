@@ -20,6 +20,7 @@ _STANDARD = {
     "weights": "weight",
     "biases": "bias",
     "w": "weight",
+    "W": "weight",
     "b": "bias",
     "embeddings": "weight",
     "_mean": "running_mean",
@@ -72,6 +73,8 @@ def leaf_class(leaf: str, beside: set[str], has_children: bool) -> str | None:
         return paired[1]
     if leaf == "scale" and "bias" in beside and not {"weight", "kernel"} & beside:
         return "weight"
+    if leaf == "N" and "avg_mean" in beside:
+        return "num_batches_tracked"
     if leaf in _STATISTICS and ({"mean", "var"} <= beside):
         return _STATISTICS[leaf]
     of_its_own = leaf.endswith("_weight") or f"{leaf.removesuffix('_bias')}_weight" in beside

@@ -13,6 +13,9 @@ _WEIGHT_NORM = {
     ".parametrizations.weight.original0": "weight_g",
     ".parametrizations.weight.original1": "weight_v",
 }
+_AVERAGED = re.compile(r"[./](?:~[./])?(?:moving_(mean|variance)|(mean|var)_ema)[./]average$")
+"""The average that a module of its own keeps of a statistic (Sonnet, Haiku)."""
+
 _INDEX = re.compile(r"^(.*?)([0-9]+)$", re.DOTALL)
 _SQUARE = re.compile(r"()([0-9]+)x\2")
 """A resolution (``64x64``) that counts the stages of a network."""
@@ -68,6 +71,8 @@ class Segments:
         if "parametrizations" in key:
             for long, short in _WEIGHT_NORM.items():
                 key = key.replace(long.replace(".", self.separator), self.separator + short)
+        if "average" in key and (match := _AVERAGED.search(key)):
+            key = f"{key[: match.start()]}{self.separator}moving_{match[1] or match[2]}"
         if self.separator == "_":
             for leaf in COMPOUND_LEAVES:
                 if key.endswith(f"_{leaf}"):

@@ -144,7 +144,7 @@ class Shapes:
             first = any(len(one) > 2 and one[-2:] == short for one, short in ((a, short_a), (b, short_b)))
             return (0.9 if first else 0.5), Transform.TRANSPOSE
         if len(short_a) != len(short_b):
-            return (0.75 if short_a and short_b and short_a[0] == short_b[0] else 0.5), Transform.RESHAPE
+            return (0.75 if _joined(short_a, short_b) else 0.5), Transform.RESHAPE
         return 0.0, Transform.NONE
 
     def fit(self, i: int, j: int) -> Fit:
@@ -210,6 +210,14 @@ class Shapes:
 def _flattened(a: Shape, b: Shape) -> bool:
     """Whether one shape is the other with all its dimensions made one (heads of a bias)."""
     return 1 in (len(a), len(b)) and prod(a) == prod(b)
+
+
+def _joined(a: Shape, b: Shape) -> bool:
+    """Whether one shape is the other with neighbouring dimensions made one (heads and their width), turned or not."""
+    short, long = sorted((a, b), key=len)
+    if len(short) < 2:
+        return bool(short) and short[0] == long[0]
+    return not {prod(long[:cut]) for cut in range(1, len(long))}.isdisjoint((short[0], short[-1]))
 
 
 def _kernels_last(a: Shape, b: Shape) -> bool:
