@@ -14,6 +14,9 @@ _MOST_WORDS = 40
 _SAME_BINDING = 0.4
 """Likeness of ``post:proj`` and ``post:conv``: before or behind something in both."""
 
+_AN_END = 0.5
+"""Likeness of the first of a list and ``in``, of the last and ``out``."""
+
 _KNOWN = frozenset(SYNONYMS) | frozenset(COMPOUNDS) | frozenset(BINDING)
 
 
@@ -85,6 +88,16 @@ def _ranks_alike(a: str, b: str) -> float:
     return 0.4 if abs(int(rank_a) - int(rank_b)) == 1 else 0.0
 
 
+def _is_end(rank: str, word: str) -> bool:
+    """Whether a rank is the first of a list and a word says so (``in``), or the last (``out``)."""
+    own, _, length = rank[1:].partition("/")
+    return (
+        rank[0] == "#"
+        and bool(length)
+        and (word == "in" if own == "0" else word == "out" and int(own) + 1 == int(length))
+    )
+
+
 @lru_cache(maxsize=262144)
 def alike(a: str, b: str) -> float:
     """How alike two canonical words are, 0 to 1: equal, related, prefix, contained, or few letters changed."""
@@ -95,7 +108,7 @@ def alike(a: str, b: str) -> float:
             return _ranks_alike(a[1:], b[1:])
         if {a.partition("/")[0], b.partition("/")[0]} in ({"#0", "pre"}, {"#1", "post"}):
             return 0.8
-        return 0.0
+        return _AN_END if _is_end(a, b) or _is_end(b, a) else 0.0
     related = _related(a, b)
     if not related and ":" in a and a.partition(":")[0] == b.partition(":")[0]:
         return _SAME_BINDING
