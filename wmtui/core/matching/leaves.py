@@ -35,7 +35,16 @@ _PAIRED = {
     "offset": ("scale", "bias"),
 }
 SUFFIXES = (("_weight", "weight"), ("_bias", "bias"), ("_kernel", "weight"))
-PREFIXES = (("weight_", "bias_"), ("kernel_", "bias_"), ("W_", "b_"), ("w_", "b_"), ("W", "b"), ("w", "b"))
+PREFIXES = (
+    ("weight_", "bias_"),
+    ("kernel_", "bias_"),
+    ("W_", "b_"),
+    ("w_", "b_"),
+    ("weight", "bias"),
+    ("kernel", "bias"),
+    ("W", "b"),
+    ("w", "b"),
+)
 COMPOUND_LEAVES = (
     "running_mean",
     "running_var",

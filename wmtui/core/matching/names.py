@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from wmtui.core.matching.tree import Node, Tree
-from wmtui.core.matching.vocabulary import BINDING
+from wmtui.core.matching.vocabulary import BINDING, OPPOSITES
 from wmtui.core.matching.words import alike, is_unknown, words
 
 Phrase = tuple[tuple[str, float], ...]
@@ -90,7 +90,7 @@ class Names:
                     if word[0] == "#" and first and last and (word == first) != (other == last):
                         continue
                     value = alike(word, other)
-                    if strange and among is not None and other in among.strangers:
+                    if strange and among is not None and other in among.strangers and not _opposite(word, other):
                         value = max(value, _BOND)
                     if value:
                         value *= min(1.0, 0.5 + 0.5 * other_depth / depth)
@@ -98,6 +98,10 @@ class Names:
                 hit += weight * best
                 total += weight
         return hit / total if total else 0.0
+
+
+def _opposite(word: str, other: str) -> bool:
+    return any(word in some and other in some for some in OPPOSITES)
 
 
 def _own_rank(phrase: Phrase) -> str:

@@ -199,6 +199,17 @@ RELATED: dict[tuple[str, str], float] = {
 }
 """How alike two canonical words are that are not synonyms (looked up both ways)."""
 
+OPPOSITES: tuple[frozenset[str], ...] = (
+    frozenset({"attn", "mlp", "conv"}),
+    frozenset({"self", "cross"}),
+    frozenset({"q", "k", "v"}),
+    frozenset({"enc", "dec"}),
+    frozenset({"txt", "vis"}),
+    frozenset({"up", "down", "gate"}),
+    frozenset({"in", "out"}),
+)
+"""Words of which each means something else than the others of its set, however strange to the other side."""
+
 FUSED_SETS: tuple[frozenset[str], ...] = (
     frozenset({"q", "k", "v"}),
     frozenset({"k", "v"}),
