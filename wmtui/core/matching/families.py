@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
+from wmtui.core.matching.lists import collect, counted, list_of
 from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.roles import margins
 from wmtui.core.matching.support import assign
@@ -79,8 +80,8 @@ class Families:
             found.append(block)
             _mark(block, a, b, used, above)
         for _ in range(_MOST_ROUNDS):
-            ours = _collect(a, used[0], above[0], kept)
-            theirs = _collect(b, used[1], above[1], kept)
+            ours = collect(a, used[0], above[0], kept)
+            theirs = collect(b, used[1], above[1], kept)
             best = self._best(a, b, ours, theirs, tally) if ours and theirs else None
             if best is None:
                 break
@@ -100,7 +101,7 @@ class Families:
 
     def _out_of_step(self, block: Block) -> bool:
         """Whether a block has another place in its list than its partner, though the lists agree place by place."""
-        lists = _list_of(block.source), _list_of(block.target)
+        lists = list_of(block.source), list_of(block.target)
         if len(lists[0]) != len(lists[1]) or lists[0].index(block.source) == lists[1].index(block.target):
             return False
         return all(self._aligner.likeness(a, b)[0] >= _IN_STEP for a, b in zip(*lists, strict=True))
@@ -253,10 +254,11 @@ def _direction_unknown(ours: list[Node], theirs: list[Node], pairs: list[Block])
         return False
     if len({block.source.bag for block in pairs} | {block.target.bag for block in pairs}) > 1:
         return False
-    if bool(ours[0].stem) == bool(theirs[0].stem) or _same_row(ours, theirs):
+    one, other = counted(ours[0]), counted(theirs[0])
+    if bool(one.stem) == bool(other.stem) or _same_row(ours, theirs):
         return False
-    first, second = _list_words(ours[0]), _list_words(theirs[0])
-    return bool(first) and bool(second) and not any(alike(one, other) for one in first for other in second)
+    first, second = _list_words(one), _list_words(other)
+    return bool(first) and bool(second) and not any(alike(a, b) for a in first for b in second)
 
 
 def _same_row(ours: list[Node], theirs: list[Node]) -> bool:
@@ -299,14 +301,6 @@ def _wholes(a: Node, b: Node) -> list[Block]:
         else:
             stack.extend(_inner(node))
     return sorted(found, key=lambda block: block.source.lo)
-
-
-def _list_of(node: Node) -> list[Node]:
-    """The list that a numbered module stands in, by number; a module without a number stands alone."""
-    if node.index is None or node.parent is None:
-        return [node]
-    siblings = [child for child in node.parent.children.values() if child.index is not None and child.stem == node.stem]
-    return sorted(siblings, key=lambda child: child.index or 0)
 
 
 def _free(scope: Node, used: set[int]) -> dict[int, list[Node]]:
@@ -362,29 +356,3 @@ def _modules(scope: Node, used: set[int], above: set[int]) -> list[Node]:
         if id(node) not in above and not any(child.size == node.size for child in node.children.values()):
             found.append(node)
     return found
-
-
-def _collect(scope: Node, used: set[int], above: set[int], kept: set[int]) -> dict[str, list[Node]]:
-    """Families in a scope by relative template: numbered subtrees of two units and more, by their indices.
-
-    Of the ``used`` those that are ``kept`` too stand among the members that are open; none of others does.
-    """
-    found: defaultdict[str, list[Node]] = defaultdict(list)
-    open_: set[str] = set()
-    start = len(scope.template)
-    stack = [scope]
-    while stack:
-        for child in stack.pop().children.values():
-            if child.hi - child.lo < 2:
-                continue
-            template = child.template[start:]
-            if id(child) not in used:
-                if child.index is not None and id(child) not in above:
-                    found[template].append(child)
-                    open_.add(template)
-                stack.append(child)
-            elif child.index is not None and id(child) in kept:
-                found[template].append(child)
-    for nodes in found.values():
-        nodes.sort(key=lambda node: node.indices)
-    return {template: nodes for template, nodes in found.items() if template in open_}

@@ -1,0 +1,76 @@
+"""The families of a scope: its numbered blocks by template, the rows of their parts, and lists that go on in others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from wmtui.core.matching.tree import Node
+
+
+def list_of(node: Node) -> list[Node]:
+    """The list that a numbered module stands in, by number; a module without a number stands alone."""
+    if node.index is None or node.parent is None:
+        return [node]
+    siblings = [child for child in node.parent.children.values() if child.index is not None and child.stem == node.stem]
+    return sorted(siblings, key=lambda child: child.index or 0)
+
+
+def counted(node: Node) -> Node:
+    """The numbered module that a member of a family is, or is a part of."""
+    return node.parent if node.index is None and node.parent is not None else node
+
+
+def collect(scope: Node, used: set[int], above: set[int], kept: set[int]) -> dict[str, list[Node]]:
+    """Families in a scope by relative template: numbered subtrees of two units and more, by their indices.
+
+    Of the ``used`` those that are ``kept`` too stand among the members that are open; none of others does.
+    """
+    found: defaultdict[str, list[Node]] = defaultdict(list)
+    open_: set[str] = set()
+    start = len(scope.template)
+    stack = [scope]
+    while stack:
+        for child in stack.pop().children.values():
+            if child.hi - child.lo < 2:
+                continue
+            template = child.template[start:]
+            if id(child) not in used:
+                if child.index is not None and id(child) not in above:
+                    found[template].append(child)
+                    open_.add(template)
+                stack.append(child)
+            elif child.index is not None and id(child) in kept:
+                found[template].append(child)
+    for nodes in found.values():
+        nodes.sort(key=lambda node: node.indices)
+    rows = {f"{template}.*": _parts(nodes) for template, nodes in found.items() if template in open_}
+    rows |= {f"{template}*": nodes for template, nodes in _joined(found).items() if template in open_}
+    return {template: nodes for template, nodes in found.items() if template in open_} | {
+        template: nodes for template, nodes in rows.items() if nodes
+    }
+
+
+def _parts(blocks: list[Node]) -> list[Node]:
+    """The modules that make up blocks that are nothing else (attention and mlp), in a row; none where they are more."""
+    parts = [child for block in blocks for child in block.children.values()]
+    whole = all(child.size > 1 and child.index is None for child in parts)
+    return (
+        parts
+        if whole and len(parts) > len(blocks) and sum(c.size for c in parts) == sum(b.size for b in blocks)
+        else []
+    )
+
+
+def _joined(families: dict[str, list[Node]]) -> dict[str, list[Node]]:
+    """Lists in one module that hold the same blocks (``lower`` and ``upper`` layers), as one list."""
+    lists: defaultdict[tuple[int, int], dict[str, list[Node]]] = defaultdict(dict)
+    for template, nodes in families.items():
+        parent = nodes[0].parent
+        one = parent is not None and not nodes[0].stem and all(node.parent is parent for node in nodes)
+        if one and parent is not None and len({node.bag for node in nodes}) == 1:
+            lists[id(parent.parent), nodes[0].bag][template] = nodes
+    return {
+        next(iter(some)): sorted((node for nodes in some.values() for node in nodes), key=lambda node: node.lo)
+        for some in lists.values()
+        if len(some) > 1
+    }
