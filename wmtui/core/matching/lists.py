@@ -53,12 +53,9 @@ def collect(scope: Node, used: set[int], above: set[int], kept: set[int]) -> dic
 def _parts(blocks: list[Node]) -> list[Node]:
     """The modules that make up blocks that are nothing else (attention and mlp), in a row; none where they are more."""
     parts = [child for block in blocks for child in block.children.values()]
-    whole = all(child.size > 1 and child.index is None for child in parts)
-    return (
-        parts
-        if whole and len(parts) > len(blocks) and sum(c.size for c in parts) == sum(b.size for b in blocks)
-        else []
-    )
+    whole = all(part.size > 1 and part.index is None for part in parts)
+    whole = whole and sum(part.size for part in parts) == sum(block.size for block in blocks)
+    return parts if whole and len(parts) > len(blocks) else []
 
 
 def _joined(families: dict[str, list[Node]]) -> dict[str, list[Node]]:
