@@ -53,8 +53,8 @@ class Aligner:
     """Compares blocks of two trees, and aligns families of them."""
 
     def __init__(self, source: Tree, target: Tree) -> None:
-        self._source = source
-        self._target = target
+        self.source = source
+        self.target = target
         self.sorted = source.sorted or target.sorted
         self._bags: dict[tuple[int, int], Counter[int]] = {}
         self._likeness: dict[tuple[int, int], tuple[float, int]] = {}
@@ -65,7 +65,7 @@ class Aligner:
     def _sizes(self, side: int, node: Node) -> Counter[int]:
         found = self._bags.get((side, node.bag))
         if found is None:
-            tree = (self._source, self._target)[side]
+            tree = (self.source, self.target)[side]
             found = Counter()
             for unit in range(node.lo, node.hi):
                 for leaf, row in tree.leaves[unit].items():
@@ -100,7 +100,7 @@ class Aligner:
         """Place of each member among the modules of the very same sizes in the whole listing."""
         places = self._by_bag[side]
         if not places:
-            stack = [(self._source, self._target)[side].root]
+            stack = [(self.source, self.target)[side].root]
             while stack:
                 node = stack.pop()
                 if node.size >= 2:
@@ -121,8 +121,8 @@ class Aligner:
         """The alignment of that gain whose pairs stand at like places of their listings; none where one is sorted."""
         if self.sorted:
             return []
-        places_a = np.array([node.lo for node in ours]) / len(self._source.nodes)
-        places_b = np.array([node.lo for node in theirs]) / len(self._target.nodes)
+        places_a = np.array([node.lo for node in ours]) / len(self.source.nodes)
+        places_b = np.array([node.lo for node in theirs]) / len(self.target.nodes)
         cells = best_alignment(weights * (1 - _NEAR * np.abs(np.subtract.outer(places_a, places_b))))
         return [cells]
 

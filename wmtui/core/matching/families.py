@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
-from wmtui.core.matching.lists import collect, counted, list_of
+from wmtui.core.matching.lists import collect, counted, crosswise, list_of
 from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.roles import margins
 from wmtui.core.matching.support import assign
@@ -38,6 +38,9 @@ _MOST_ROUNDS = 40
 _LONGEST_REVERSED = 64
 _NAME_SHARE = 0.06
 _PLACE_SHARE = 0.06
+_WHOLE_SHARE = 0.15
+"""What it adds to a pairing of lists that nothing is left over on either side."""
+
 _LEAST_SINGLE = 3
 _LONGEST_DOUBTFUL = 8
 _MOST_ALIGNMENTS = 20_000
@@ -80,8 +83,8 @@ class Families:
             found.append(block)
             _mark(block, a, b, used, above)
         for _ in range(_MOST_ROUNDS):
-            ours = collect(a, used[0], above[0], kept)
-            theirs = collect(b, used[1], above[1], kept)
+            ours = collect(self._aligner.source, a, used[0], above[0], kept)
+            theirs = collect(self._aligner.target, b, used[1], above[1], kept)
             best = self._best(a, b, ours, theirs, tally) if ours and theirs else None
             if best is None:
                 break
@@ -151,6 +154,8 @@ class Families:
 
     def _aligned(self, ours: list[Node], theirs: list[Node], bound: float) -> tuple[list[Block], float]:
         """The best alignment of two families: as they are counted, reversed, or with the outer numbers reversed."""
+        if crosswise(ours, theirs):
+            theirs = sorted(theirs, key=lambda node: (node.indices[-1], node.indices[-2]))
         pairs, gain = self._aligner.align(ours, theirs, self._here, self._wholes)
         if not self._aligner.sorted and not self._here:
             pairs, gain = self._as_listed(ours, theirs, pairs, gain)
@@ -200,7 +205,7 @@ class Families:
             del bounds[_FEW_ALIGNMENTS:]
         for bound, depth, key_a, key_b in bounds:
             self._alignments += 1
-            if best is not None and not self._here and bound * (1.01 + _PLACE_SHARE) < best[0]:
+            if best is not None and not self._here and bound * (1.01 + _PLACE_SHARE + _WHOLE_SHARE) < best[0]:
                 break
             nodes_a, nodes_b = ours[key_a], theirs[key_b]
             pairs, gain = self._aligned(nodes_a, nodes_b, bound)
@@ -209,6 +214,8 @@ class Families:
             name = self._names.similarity(self._names.of(nodes_a[0], a), self._names.of(nodes_b[0], b))
             score = gain * (1 - _NAME_SHARE + _NAME_SHARE * name) * (1 + 0.004 * depth)
             score *= 1 + _PLACE_SHARE * _agreement(a, b, pairs, tally)
+            if len(pairs) == len(nodes_a) == len(nodes_b):
+                score *= 1 + _WHOLE_SHARE
             if best is None or score > best[0] + 1e-9:
                 best, chosen = (score, pairs), (nodes_a, nodes_b)
         if best is None or best[0] <= 0 or chosen is None:

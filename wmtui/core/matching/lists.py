@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from wmtui.core.matching.tree import Node
+from wmtui.core.matching.tree import Node, Tree
 
 
 def list_of(node: Node) -> list[Node]:
@@ -20,7 +20,7 @@ def counted(node: Node) -> Node:
     return node.parent if node.index is None and node.parent is not None else node
 
 
-def collect(scope: Node, used: set[int], above: set[int], kept: set[int]) -> dict[str, list[Node]]:
+def collect(tree: Tree, scope: Node, used: set[int], above: set[int], kept: set[int]) -> dict[str, list[Node]]:
     """Families in a scope by relative template: numbered subtrees of two units and more, by their indices.
 
     Of the ``used`` those that are ``kept`` too stand among the members that are open; none of others does.
@@ -43,19 +43,36 @@ def collect(scope: Node, used: set[int], above: set[int], kept: set[int]) -> dic
                 found[template].append(child)
     for nodes in found.values():
         nodes.sort(key=lambda node: node.indices)
-    rows = {f"{template}.*": _parts(nodes) for template, nodes in found.items() if template in open_}
+    rows = {f"{template}.*": _parts(tree, nodes) for template, nodes in found.items() if template in open_}
     rows |= {f"{template}*": nodes for template, nodes in _joined(found).items() if template in open_}
     return {template: nodes for template, nodes in found.items() if template in open_} | {
         template: nodes for template, nodes in rows.items() if nodes
     }
 
 
-def _parts(blocks: list[Node]) -> list[Node]:
-    """The modules that make up blocks that are nothing else (attention and mlp), in a row; none where they are more."""
-    parts = [child for block in blocks for child in block.children.values()]
+def _parts(tree: Tree, blocks: list[Node]) -> list[Node]:
+    """The modules that make up blocks that are nothing else (attention and mlp), as listed; none of other blocks."""
+    parts = sorted(
+        (child for block in blocks for child in block.children.values()), key=lambda child: tree.places[child.lo]
+    )
     whole = all(part.size > 1 and part.index is None for part in parts)
     whole = whole and sum(part.size for part in parts) == sum(block.size for block in blocks)
     return parts if whole and len(parts) > len(blocks) else []
+
+
+def crosswise(ours: list[Node], theirs: list[Node]) -> bool:
+    """Whether a list of lists is kept the other way round on the other side (three of five, five of three)."""
+    first, second = _grid(ours), _grid(theirs)
+    return first is not None and second is not None and first == second[::-1] != first[::-1]
+
+
+def _grid(nodes: list[Node]) -> tuple[int, int] | None:
+    """Lengths of the outer and of each inner list, where all inner ones are as long."""
+    if any(len(node.indices) < 2 for node in nodes):
+        return None
+    numbers = [{node.indices[-2:][side] for node in nodes} for side in (0, 1)]
+    outer, inner = len(numbers[0]), len(numbers[1])
+    return (outer, inner) if outer * inner == len({node.indices[-2:] for node in nodes}) == len(nodes) else None
 
 
 def _joined(families: dict[str, list[Node]]) -> dict[str, list[Node]]:
