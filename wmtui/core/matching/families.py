@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
-from wmtui.core.matching.lists import collect, counted, crosswise, list_of
+from wmtui.core.matching.lists import ROW, collect, counted, crosswise, list_of
 from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.roles import margins
 from wmtui.core.matching.support import assign
@@ -209,7 +209,10 @@ class Families:
                 break
             nodes_a, nodes_b = ours[key_a], theirs[key_b]
             pairs, gain = self._aligned(nodes_a, nodes_b, bound)
-            if not pairs or _stray(pairs):
+            broken = any(
+                key.endswith(ROW) and len(pairs) < len(nodes) for key, nodes in ((key_a, nodes_a), (key_b, nodes_b))
+            )
+            if not pairs or broken or _stray(pairs):
                 continue
             name = self._names.similarity(self._names.of(nodes_a[0], a), self._names.of(nodes_b[0], b))
             score = gain * (1 - _NAME_SHARE + _NAME_SHARE * name) * (1 + 0.004 * depth)

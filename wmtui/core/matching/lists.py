@@ -7,6 +7,10 @@ from collections import defaultdict
 from wmtui.core.matching.tree import Node, Tree
 
 
+ROW = "*"
+"""Ends the names of families that are made up of several; they are of use as wholes only."""
+
+
 def list_of(node: Node) -> list[Node]:
     """The list that a numbered module stands in, by number; a module without a number stands alone."""
     if node.index is None or node.parent is None:
@@ -43,8 +47,8 @@ def collect(tree: Tree, scope: Node, used: set[int], above: set[int], kept: set[
                 found[template].append(child)
     for nodes in found.values():
         nodes.sort(key=lambda node: node.indices)
-    rows = {f"{template}.*": _parts(tree, nodes) for template, nodes in found.items() if template in open_}
-    rows |= {f"{template}*": nodes for template, nodes in _joined(found).items() if template in open_}
+    rows = {f"{template}.{ROW}": _parts(tree, nodes) for template, nodes in found.items() if template in open_}
+    rows |= {f"{template}{ROW}": nodes for template, nodes in _joined(found).items() if template in open_}
     return {template: nodes for template, nodes in found.items() if template in open_} | {
         template: nodes for template, nodes in rows.items() if nodes
     }
