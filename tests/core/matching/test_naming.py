@@ -2,6 +2,8 @@
 
 from itertools import chain
 
+from torch import nn
+
 from tests.core.matching.helpers import blocks, listing, mapping
 from wmtui.core.matching import match
 
@@ -290,3 +292,41 @@ def test_a_head_that_is_kept_transposed_is_no_table_that_both_sides_keep_alike()
     target |= {f"decoder.block.{i}.{part}.weight": shape[::-1] for i in range(3) for part, shape in inner.items()}
     target |= {"lm_head.weight": (99, 8)}
     assert matched(source, target)["decoder/logits_dense/kernel"] == "lm_head.weight"
+
+
+def convolutions(wrapped):
+    return nn.Sequential(*(wrapped(nn.Conv2d(8, 8, 3)) for _ in range(3)), wrapped(nn.Linear(8, 4))).state_dict()
+
+
+def test_spectral_norm_is_the_same_in_its_old_and_its_new_spelling_and_beside_a_plain_weight():
+    old, new, plain = (
+        {key: tuple(value.shape) for key, value in convolutions(wrapped).items()}
+        for wrapped in (nn.utils.spectral_norm, nn.utils.parametrizations.spectral_norm, lambda module: module)
+    )
+    spelled = {"weight": "parametrizations.weight.original", "u": "parametrizations.weight.0._u"}
+    spelled["v"] = spelled["u"].replace("_u", "_v")
+    found = matched(old, new)
+    assert len(found) == len(old) == 16
+    for key, target in found.items():
+        leaf = key.removesuffix("_orig").replace("weight_u", "u").replace("weight_v", "v")
+        number, leaf = leaf.split(".")
+        assert target == f"{number}.{spelled.get(leaf, leaf)}"
+    assert matched(old, plain) == {key: key.replace("_orig", "") for key in old if not key.endswith(("_u", "_v"))}
+
+
+def test_statistics_have_their_names_in_every_framework():
+    torch = blocks("layers", dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (8,)))
+    for spelled in (
+        ("gamma", "beta", "moving_mean", "moving_var"),
+        ("gamma", "beta", "avg_mean", "avg_var"),
+        ("scale", "offset", "moving_mean/average", "moving_variance/average"),
+        ("scale", "offset", "~/mean_ema/average", "~/var_ema/average"),
+    ):
+        other = {f"blocks/{i}/norm/{name}": (8,) for i in range(4) for name in spelled}
+        assert matched(other, torch) == by_place(other, torch)
+
+
+def test_a_number_at_the_end_of_the_class_makes_a_unit():
+    source = {f"dnn/{leaf}{i}:0": shape for leaf, shape in (("kernel", (8, 8)), ("bias", (8,))) for i in range(3)}
+    target = {f"dnn.{i}.{leaf}": shape for leaf, shape in (("weight", (8, 8)), ("bias", (8,))) for i in range(3)}
+    assert matched(source, target) == by_place(source, target)

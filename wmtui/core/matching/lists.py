@@ -6,7 +6,6 @@ from collections import defaultdict
 
 from wmtui.core.matching.tree import Node, Tree
 
-
 ROW = "*"
 """Ends the names of families that are made up of several; they are of use as wholes only."""
 
