@@ -74,7 +74,7 @@ TELLING = frozenset(
 
 def leaf_class(leaf: str, beside: set[str], has_children: bool) -> str | None:
     """The class of a module's own tensor; ``None`` for a parameter that is a unit of its own."""
-    standard = _STANDARD.get(leaf)
+    standard = _STANDARD.get(leaf) or _STANDARD.get(leaf.lower())
     if standard is not None:
         return standard
     paired = _PAIRED.get(leaf)
