@@ -214,6 +214,10 @@ class Families:
             )
             if not pairs or broken or _stray(pairs):
                 continue
+            if self._aligner.sorted and (key_a.endswith(ROW) or key_b.endswith(ROW)):
+                pairs = [
+                    block._replace(steady=not (_has_like(block.source) or _has_like(block.target))) for block in pairs
+                ]
             name = self._names.similarity(self._names.of(nodes_a[0], a), self._names.of(nodes_b[0], b))
             score = gain * (1 - _NAME_SHARE + _NAME_SHARE * name) * (1 + 0.004 * depth)
             score *= 1 + _PLACE_SHARE * _agreement(a, b, pairs, tally)
@@ -226,6 +230,11 @@ class Families:
         if not self._here and _direction_unknown(chosen[0], chosen[1], best[1]):
             return [block._replace(doubtful=True) for block in best[1]]
         return best[1]
+
+
+def _has_like(part: Node) -> bool:
+    """Whether a block has another part that holds the same, so that only their order tells which is which."""
+    return part.index is not None or sum(other.bag == part.bag for other in (part.parent or part).children.values()) > 1
 
 
 def _stray(pairs: Sequence[Block]) -> bool:

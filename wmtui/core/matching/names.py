@@ -221,7 +221,7 @@ def _phrase(node: Node, root: Node, initials: Initials) -> Phrase:
     parent = node.parent
     if parent is not None and parent is not root and set(words(node.stem)) <= _PLAIN and 2 <= len(parent.children) <= 4:
         for sibling in parent.children.values():
-            if sibling is not node and sibling.index is None:
+            if sibling is not node and sibling.index is None and sibling.numel != node.numel:
                 for word in words(sibling.stem):
                     if word not in _PLAIN:
                         found.setdefault(word, _CONTEXT_WEIGHT)
