@@ -214,7 +214,7 @@ def _phrase(node: Node, root: Node, initials: Initials) -> Phrase:
         for word in own:
             found.setdefault(word, weight)
         if at.index is not None and at.kin > 1:
-            found.setdefault(f"#{at.rank}/{at.kin}", weight * _RANK_WEIGHT)
+            found.setdefault(f"#{at.rank}/{at.kin}/{at.index}", weight * _RANK_WEIGHT)
         if own or at.kin > 1:
             weight = max(weight * _DECAY, _LEAST)
         at = at.parent

@@ -14,6 +14,9 @@ _MOST_WORDS = 40
 _SAME_BINDING = 0.4
 """Likeness of ``post:proj`` and ``post:conv``: before or behind something in both."""
 
+_SAME_NUMBER = 0.6
+"""Likeness of the members of one number in lists of other lengths."""
+
 _AN_END = 0.5
 """Likeness of the first of a list and ``in``, of the last and ``out``."""
 
@@ -79,10 +82,12 @@ def _related(a: str, b: str) -> float:
 
 
 def _ranks_alike(a: str, b: str) -> float:
-    """Likeness of two ranks, ``rank`` or ``rank/length``: in lists of other lengths equal ranks say little."""
-    rank_a, _, length_a = a.partition("/")
-    rank_b, _, length_b = b.partition("/")
+    """Likeness of two ranks, ``rank`` or ``rank/length/number``: in lists of other lengths equal ranks say little."""
+    rank_a, length_a, number_a = (*a.split("/"), "", "")[:3]
+    rank_b, length_b, number_b = (*b.split("/"), "", "")[:3]
     same_length = length_a == length_b or not length_a or not length_b
+    if not same_length and number_a == number_b:
+        return _SAME_NUMBER
     if rank_a == rank_b:
         return 1.0 if same_length else 0.4
     return 0.4 if abs(int(rank_a) - int(rank_b)) == 1 else 0.0
@@ -90,7 +95,7 @@ def _ranks_alike(a: str, b: str) -> float:
 
 def _is_end(rank: str, word: str) -> bool:
     """Whether a rank is the first of a list and a word says so (``in``), or the last (``out``)."""
-    own, _, length = rank[1:].partition("/")
+    own, length, _ = (*rank[1:].split("/"), "", "")[:3]
     return (
         rank[0] == "#"
         and bool(length)
