@@ -28,6 +28,7 @@ _LEAST_VALUE = 0.12
 _BONUS, _HIT = 0.2, 0.6
 _USUAL, _RARE = 0.3, 0.15
 _DOUBT_GAP = 0.15
+_TRIFLE = 16
 _MOST_SIBLINGS = 12
 _MOST_WHOLES = 400
 _MOST_TRIED = 8
@@ -285,6 +286,13 @@ def _subsets(tree: Tree, group: list[int], shape: Shape) -> Iterator[tuple[tuple
                 yield parts, dim
 
 
+def _adds_up_by_chance(side: _Side, other: _Side, fusion: UnitFusion) -> bool:
+    """Whether one part is a trifle beside another and has a partner of its own shape (514 positions, 512 and 2)."""
+    numels = [side.tree.numels[unit] for unit in fusion.parts]
+    least = side.tree.shapes[fusion.parts[numels.index(min(numels))]]
+    return max(numels) > _TRIFLE * min(numels) and any(other.tree.shapes[unit] == least for unit in other.units)
+
+
 def _hit(
     state: State, side: _Side, other: _Side, group: _Group, fusion: UnitFusion, place: float, exact: bool
 ) -> float | None:
@@ -307,7 +315,7 @@ def _hit(
             hit = max(hit, 0.3) if exact else max(hit, 0.85) + (_RARE if members in RARE_SETS else _USUAL)
             canonical = True
             break
-    if count == 4 and not canonical and hit < 1:
+    if not canonical and ((count == 4 and hit < 1) or _adds_up_by_chance(side, other, fusion)):
         return None
     if places[-1] - places[0] > count - 1 and not (side.tree.sorted and canonical):
         hit -= 0.12
