@@ -68,3 +68,68 @@ def test_modules_between_two_like_ones_tell_in_which_direction_they_run():
     outer = {key: inner[key] for key in ("0.alpha", "0.beta", "2.alpha", "2.beta")}
     alone = blocks("unit", {f"list.{key}": shape for key, shape in outer.items()})
     assert match(listing(alone), listing(blocks("unit", apart))).ambiguous
+
+
+def layer(width=8):
+    return {"q.weight": (width, width), "out.weight": (width, width), "norm.weight": (width,)}
+
+
+def test_parts_that_make_up_blocks_are_a_row_of_blocks():
+    source = blocks("layers", layer(), count=8)
+    parts = {f"{part}.{name}": s for part in ("self_attention", "cross_attention") for name, s in layer().items()}
+    target = blocks("transformer.layers", parts)
+    expected = dict(zip(source, target, strict=True))
+    assert matched(source, target) == expected
+    assert matched(dict(sorted(source.items())), target) == expected
+    source, target = dict(sorted(source.items())), dict(sorted(target.items()))
+    assert all(pair.confidence < 0.9 for pair in match(listing(source), listing(target)).pairs.values())
+
+
+def test_a_list_that_goes_on_in_another_is_one_list():
+    source = blocks("layers", layer(), count=8)
+    halves = blocks("encoder.lower", layer()) | blocks("encoder.upper", layer())
+    assert matched(source, halves) == dict(zip(source, halves, strict=True))
+
+
+def test_lists_that_agree_place_by_place_stay_in_step():
+    """A stage with a tail holds just what the last one holds with a head."""
+    counts, head, tail = (2, 3, 4, 3), "reduce.weight", "down.weight"
+    source = {
+        f"blocks.{s}.{i}.{name}": shape
+        for s, n in enumerate(counts)
+        for i in range(n)
+        for name, shape in layer().items()
+    } | {f"blocks.{s}.{counts[s]}.{tail}": (8, 8, 2, 2) for s in (1, 2)}
+    target = {
+        f"stages.{s}.blocks.{i}.{name}": shape
+        for s, n in enumerate(counts)
+        for i in range(n)
+        for name, shape in layer().items()
+    } | {f"stages.{s}.{head}": (8, 8, 2, 2) for s in (2, 3)}
+    found = matched(source, target)
+    for key in source:
+        if tail not in key:
+            _, stage, block, *name = key.split(".")
+            assert found[key] == ".".join(["stages", stage, "blocks", block, *name])
+
+
+def test_a_number_of_three_norms_is_not_that_of_two():
+    """Norms stand behind their modules in both listings, which says more than their numbers and their order."""
+    attn = {f"{end}_lin.weight": (8, 8) for end in "qkv"} | {"out_lin.weight": (8, 8)}
+    mlp = {"ffn.lin1.weight": (32, 8), "ffn.lin2.weight": (8, 32)}
+    encoder = {f"attention.{k}": s for k, s in attn.items()} | {"norm1.weight": (8,)} | mlp | {"norm2.weight": (8,)}
+    decoder = {f"self_attention.{k}": s for k, s in attn.items()} | {"norm1.weight": (8,)} | mlp
+    decoder |= {"norm3.weight": (8,)} | {f"encoder_attention.{k}": s for k, s in attn.items()} | {"norm2.weight": (8,)}
+    source = blocks("encoder.layers", encoder) | blocks("decoder.layers", decoder)
+    attn = {f"{end}_proj.weight": (8, 8) for end in "kvq"} | {"out_proj.weight": (8, 8)}
+    mlp = {"fc1.weight": (32, 8), "fc2.weight": (8, 32)}
+    near = {f"self_attn.{k}": s for k, s in attn.items()} | {"self_attn_layer_norm.weight": (8,)}
+    cross = {f"encoder_attn.{k}": s for k, s in attn.items()} | {"encoder_attn_layer_norm.weight": (8,)}
+    last = mlp | {"final_layer_norm.weight": (8,)}
+    target = blocks("encoder.layers", near | last) | blocks("decoder.layers", near | cross | last)
+    found = matched(source, target)
+    names = {"norm1": "self_attn", "norm2": "encoder_attn", "norm3": "final"}
+    for i in range(4):
+        for number, name in names.items():
+            assert found[f"decoder.layers.{i}.{number}.weight"] == f"decoder.layers.{i}.{name}_layer_norm.weight"
+        assert found[f"encoder.layers.{i}.norm2.weight"] == f"encoder.layers.{i}.final_layer_norm.weight"
