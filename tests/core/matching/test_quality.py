@@ -77,12 +77,13 @@ def test_a_flat_list_is_divided_among_backbone_and_neck_by_where_each_stands():
 
 
 def test_no_block_is_sure_where_like_ones_could_change_places():
-    """Sorted, nothing tells the decoder's middle from its upper blocks: they are mistaken, but none at 0.9."""
+    """Sorted, only usual places tell the decoder's middle from its upper blocks: they are right, but none at 0.9."""
     some = case("taming_vqgan_f16__codeformer")
     proposal = match(*listings(some, "source sorted"))
-    verdicts = judge(some, mapping(proposal)).verdicts
-    assert not all(verdicts.values())
-    assert all(right for key, right in verdicts.items() if proposal.pairs[key].confidence >= 0.9)
+    assert all(judge(some, mapping(proposal)).verdicts.values())
+    middle = [pair.confidence for key, pair in proposal.pairs.items() if key.startswith("decoder.mid.")]
+    assert len(middle) > 20
+    assert max(middle) < 0.9
 
 
 def test_sure_pairs_are_right_and_most_right_pairs_are_sure():

@@ -29,8 +29,8 @@ _NEAR = 0.01
 
 _MOST_CELLS = 3_000_000
 _FACT_GAIN = 10.0
-_RANK, _RANK_SORTED = 0.5, 0.2
-"""What a pair of equal ranks is worth against a step without a gap; ranks in sorted listings come from names."""
+_RANK = 0.5
+"""What a pair of equal ranks is worth against a step without a gap."""
 
 
 class Block(NamedTuple):
@@ -55,7 +55,6 @@ class Aligner:
     def __init__(self, source: Tree, target: Tree) -> None:
         self.source = source
         self.target = target
-        self.sorted = source.sorted or target.sorted
         self._bags: dict[tuple[int, int], Counter[int]] = {}
         self._likeness: dict[tuple[int, int], tuple[float, int]] = {}
         self._by_bag: tuple[defaultdict[int, list[int]], ...] = (defaultdict(list), defaultdict(list))
@@ -114,17 +113,13 @@ class Aligner:
         """Tells apart alignments of one gain: steps without a gap inside a module, and pairs of equal ranks."""
         steps = zip(_steps(ours, [a for a, _ in cells]), _steps(theirs, [b for _, b in cells]), strict=True)
         ranks_a, ranks_b = self._ranks(0, ours), self._ranks(1, theirs)
-        weight = _RANK_SORTED if self.sorted else _RANK
-        return sum(a and b for a, b in steps) + weight * sum(ranks_a[a] == ranks_b[b] for a, b in cells)
+        return sum(a and b for a, b in steps) + _RANK * sum(ranks_a[a] == ranks_b[b] for a, b in cells)
 
-    def _nearest(self, ours: list[Node], theirs: list[Node], weights: Floats) -> list[list[tuple[int, int]]]:
-        """The alignment of that gain whose pairs stand at like places of their listings; none where one is sorted."""
-        if self.sorted:
-            return []
+    def _nearest(self, ours: list[Node], theirs: list[Node], weights: Floats) -> list[tuple[int, int]]:
+        """The alignment of that gain whose pairs stand at like places of their listings."""
         places_a = np.array([node.lo for node in ours]) / len(self.source.nodes)
         places_b = np.array([node.lo for node in theirs]) / len(self.target.nodes)
-        cells = best_alignment(weights * (1 - _NEAR * np.abs(np.subtract.outer(places_a, places_b))))
-        return [cells]
+        return best_alignment(weights * (1 - _NEAR * np.abs(np.subtract.outer(places_a, places_b))))
 
     # -- alignment of two families ---------------------------------------------------------------------------------
 
@@ -177,7 +172,7 @@ class Aligner:
         if len(ours) != len(theirs) and not decided:
             early = best_alignment(weights[::-1, ::-1])
             early = [(len(ours) - 1 - a, len(theirs) - 1 - b) for a, b in reversed(early)]
-            ways = [cells, early, *self._nearest(ours, theirs, weights)]
+            ways = [cells, early, self._nearest(ours, theirs, weights)]
             steady = set.intersection(*map(set, ways))
             if early != cells:
                 cells = max(ways, key=lambda some: self._neatness(ours, theirs, some))

@@ -61,6 +61,7 @@ class Families:
     def __init__(self, source: Tree, target: Tree, names: Names, facts: Sequence[tuple[int, int]] = ()) -> None:
         self._names = names
         self._aligner = Aligner(source, target)
+        self._lost = source.sorted or target.sorted
         self._facts = sorted(facts)
         self._here: list[tuple[int, int]] = []
         self._wholes: dict[int, Node] = {}
@@ -157,7 +158,7 @@ class Families:
         if crosswise(ours, theirs):
             theirs = sorted(theirs, key=lambda node: (node.indices[-1], node.indices[-2]))
         pairs, gain = self._aligner.align(ours, theirs, self._here, self._wholes)
-        if not self._aligner.sorted and not self._here:
+        if not self._here and not (self._lost and _share_words(counted(ours[0]), counted(theirs[0]))):
             pairs, gain = self._as_listed(ours, theirs, pairs, gain)
         if max(len(ours), len(theirs)) > _LONGEST_REVERSED or len(ours) < 2:
             return pairs, gain
@@ -214,7 +215,7 @@ class Families:
             )
             if not pairs or broken or _stray(pairs):
                 continue
-            if self._aligner.sorted and (key_a.endswith(ROW) or key_b.endswith(ROW)):
+            if self._lost and (key_a.endswith(ROW) or key_b.endswith(ROW)):
                 pairs = [
                     block._replace(steady=not (_has_like(block.source) or _has_like(block.target))) for block in pairs
                 ]
@@ -276,8 +277,7 @@ def _direction_unknown(ours: list[Node], theirs: list[Node], pairs: list[Block])
     one, other = counted(ours[0]), counted(theirs[0])
     if bool(one.stem) == bool(other.stem) or _same_row(ours, theirs):
         return False
-    first, second = _list_words(one), _list_words(other)
-    return bool(first) and bool(second) and not any(alike(a, b) for a in first for b in second)
+    return bool(_list_words(one) and _list_words(other)) and not _share_words(one, other)
 
 
 def _same_row(ours: list[Node], theirs: list[Node]) -> bool:
@@ -295,6 +295,11 @@ def _list_words(node: Node) -> set[str]:
         return set(words(node.stem))
     above = node.parent.parent
     return {*words(node.parent.stem), *(words(above.stem) if above is not None else ())}
+
+
+def _share_words(a: Node, b: Node) -> bool:
+    """Whether the names of two families have a word in common: they are counted alike then."""
+    return any(alike(one, other) for one in _list_words(a) for other in _list_words(b))
 
 
 def _mark(block: Block, a: Node, b: Node, used: tuple[set[int], set[int]], above: tuple[set[int], set[int]]) -> None:

@@ -1,0 +1,39 @@
+"""Listings that have lost their order: what numbers and usual places restore of it."""
+
+from __future__ import annotations
+
+from tests.core.matching.helpers import listing, mapping
+from wmtui.core.matching import match
+
+
+def matched(source, target):
+    return mapping(match(listing(source), listing(target)))
+
+
+def test_a_flat_list_takes_like_blocks_in_the_order_of_their_numbers():
+    block = {"norm1": (8,), "conv1": (8, 8, 3, 3), "norm2": (8,), "conv2": (8, 8, 3, 3)}
+    attention = {"norm": (8,), "q": (8, 8, 1, 1), "k": (8, 8, 1, 1), "v": (8, 8, 1, 1), "proj_out": (8, 8, 1, 1)}
+    small = {name: tuple(d // 2 if d == 8 else d for d in shape) for name, shape in block.items()}
+    order = [("mid.block_1", block), ("mid.attn_1", attention), ("mid.block_2", block)]
+    for k in range(3):
+        order += [(f"up.1.block.{k}", block), (f"up.1.attn.{k}", attention)]
+    order += [("up.1.upsample", {"conv": (8, 8, 3, 3)})]
+    order += [(f"up.0.block.{k}", small) for k in range(3)]
+    expected, target = {}, {}
+    for k, (place, parts) in enumerate(order):
+        for part, shape in parts.items():
+            expected[f"decoder.{place}.{part}.weight"] = f"generator.blocks.{k}.{part}.weight"
+            target[f"generator.blocks.{k}.{part}.weight"] = shape
+    source = {key: target[name] for key, name in sorted(expected.items())}
+    assert matched(source, target) == expected
+
+
+def test_numbers_of_one_name_are_not_turned_by_an_order_that_one_side_has_lost():
+    parts = {"norm": (8,), "conv1": (8, 8, 3, 3), "conv2": (8, 8, 1, 1)}
+    for ours, theirs in (("up", "up"), ("ups", "up_blocks")):
+        names = {
+            f"dec.{ours}.{k}.{part}.weight": f"decoder.{theirs}.{k}.{part}.weight" for k in range(4) for part in parts
+        }
+        source = {key: parts[key.split(".")[3]] for key in sorted(names)}
+        backwards = sorted(names, key=lambda key: -int(key.split(".")[2]))
+        assert matched(source, {names[key]: source[key] for key in backwards}) == names
