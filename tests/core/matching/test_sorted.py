@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.core.matching.helpers import listing, mapping
+from tests.core.matching.helpers import blocks, listing, mapping
 from wmtui.core.matching import match
 
 
@@ -37,3 +37,14 @@ def test_numbers_of_one_name_are_not_turned_by_an_order_that_one_side_has_lost()
         source = {key: parts[key.split(".")[3]] for key in sorted(names)}
         backwards = sorted(names, key=lambda key: -int(key.split(".")[2]))
         assert matched(source, {names[key]: source[key] for key in backwards}) == names
+
+
+def test_channels_tell_which_convolution_a_numbered_norm_follows():
+    parts = {"conv_pw": (16, 8, 1, 1), "conv_dw": (16, 1, 3, 3), "conv_pwl": (8, 16, 1, 1),
+             "bn1": (16,), "bn2": (16,), "bn3": (8,)}  # fmt: skip
+    names = {"conv_pw": "exp_conv.conv", "conv_dw": "conv1.conv", "conv_pwl": "conv2.conv",
+             "bn1": "exp_conv.bn", "bn2": "conv1.bn", "bn3": "conv2.bn"}  # fmt: skip
+    keys = blocks("blocks", {f"{part}.weight": shape for part, shape in parts.items()})
+    expected = {key: f"stage.unit{key.split('.')[1]}.{names[key.split('.')[2]]}.weight" for key in sorted(keys)}
+    source = {key: keys[key] for key in expected}
+    assert matched(source, dict(sorted((expected[key], shape) for key, shape in source.items()))) == expected

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise, permutations
 
 from wmtui.core.matching.tree import Node, Tree
 
 _MOST_IN_MODULE = 3
 """A module of so few tensors with one convolution and one norm in it ties the two."""
+
+_LONGEST_CHAIN = 4
 
 
 def _lost(tree: Tree) -> bool:
@@ -37,7 +41,7 @@ def mates(tree: Tree, first: bool) -> list[int]:
         first: whether norms come before their convolutions.
     """
     found = [-1] * len(tree.nodes)
-    beside = {} if _lost(tree) else _beside(tree, first)
+    beside = _in_chains(tree) if _lost(tree) else _beside(tree, first)
     for unit, node in enumerate(tree.nodes):
         if node.parent is None or not _is_norm(tree, unit):
             continue
@@ -70,6 +74,45 @@ def _beside(tree: Tree, first: bool) -> dict[int, int]:
         for norm, mate in pairs
         if _is_norm(tree, norm) and len(tree.shapes[mate]) > 2 and _fits(tree, norm, mate, inward=first)
     }
+
+
+def _in_chains(tree: Tree) -> dict[int, int]:
+    """The convolutions of numbered norms (``bn1``, ``bn2``), where they can run in one order only.
+
+    In it each gives as many channels as the norm of that number takes, and takes what the norm before it gave.
+    """
+    modules: dict[int, Node] = {id(node.parent): node.parent for node in tree.nodes if node.parent is not None}
+    found: dict[int, int] = {}
+    for module in modules.values():
+        rows: defaultdict[str, list[Node]] = defaultdict(list)
+        convolutions: list[int] = []
+        for child in module.children.values():
+            if child.size == 1 and not child.children:
+                if child.index is not None and _is_norm(tree, child.lo):
+                    rows[child.stem].append(child)
+                elif len(tree.shapes[child.lo]) > 2:
+                    convolutions.append(child.lo)
+        if len(rows) != 1 or not 2 <= len(convolutions) <= _LONGEST_CHAIN:
+            continue
+        norms = [node.lo for node in sorted(next(iter(rows.values())), key=lambda node: node.rank)]
+        if len(norms) == len(convolutions):
+            chains = [chain for chain in permutations(convolutions) if _runs(tree, norms, chain)]
+            if len(chains) == 1:
+                found.update(zip(norms, chains[0], strict=True))
+    return found
+
+
+def _runs(tree: Tree, norms: Sequence[int], chain: Sequence[int]) -> bool:
+    """Whether convolutions with their norms behind them can run one after another; channels stand first or last."""
+    lengths = [tree.numels[norm] for norm in norms]
+    for out, into in ((0, 1), (-1, -2)):
+        channels = [(tree.shapes[unit][out], tree.shapes[unit][into]) for unit in chain]
+        # one by depth gives what it takes
+        gives = [max(some) if 1 in some else some[0] for some in channels]
+        takes = [max(some) if 1 in some else some[1] for some in channels]
+        if gives == lengths and takes[1:] == lengths[:-1]:
+            return True
+    return False
 
 
 def _in_module(tree: Tree, unit: int, parent: Node) -> int:
