@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tests.core.matching.helpers import blocks, listing, mapping
 from wmtui.core.matching import match
 
 
 def matched(source, target):
     return mapping(match(listing(source), listing(target)))
+
+
+def by_name(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    return {key: shapes[key] for key in sorted(shapes)}
 
 
 def test_a_flat_list_takes_like_blocks_in_the_order_of_their_numbers():
@@ -24,7 +30,7 @@ def test_a_flat_list_takes_like_blocks_in_the_order_of_their_numbers():
         for part, shape in parts.items():
             expected[f"decoder.{place}.{part}.weight"] = f"generator.blocks.{k}.{part}.weight"
             target[f"generator.blocks.{k}.{part}.weight"] = shape
-    source = {key: target[name] for key, name in sorted(expected.items())}
+    source = by_name({key: target[name] for key, name in expected.items()})
     assert matched(source, target) == expected
 
 
@@ -46,5 +52,22 @@ def test_channels_tell_which_convolution_a_numbered_norm_follows():
              "bn1": "exp_conv.bn", "bn2": "conv1.bn", "bn3": "conv2.bn"}  # fmt: skip
     keys = blocks("blocks", {f"{part}.weight": shape for part, shape in parts.items()})
     expected = {key: f"stage.unit{key.split('.')[1]}.{names[key.split('.')[2]]}.weight" for key in sorted(keys)}
-    source = {key: keys[key] for key in expected}
-    assert matched(source, dict(sorted((expected[key], shape) for key, shape in source.items()))) == expected
+    source = by_name(keys)
+    assert matched(source, by_name({expected[key]: shape for key, shape in source.items()})) == expected
+
+
+def test_rows_stand_before_columns():
+    rest = {f"encoder.layer.{k}.weight": (8, 8) for k in range(3)}
+    source = {f"embedders_{k}.pos_embedding": (16, 8) for k in (0, 1)} | rest
+    target = {f"embeddings.{name}_embedder.weight": (16, 8) for name in ("column", "row")} | rest
+    assert matched(source, target)["embedders_0.pos_embedding"] == "embeddings.row_embedder.weight"
+
+
+def test_a_norm_says_behind_what_it_stands():
+    norms = {"post_attention_layernorm": "post_attention_norm", "post_feedforward_layernorm": "post_ffw_norm",
+             "post_per_layer_input_norm": "post_norm"}  # fmt: skip
+    source = by_name(blocks("layers", {f"{name}.weight": (8,) for name in norms}))
+    target = by_name(blocks("blk", {f"{name}.weight": (8,) for name in norms.values()}))
+    assert matched(source, target) == {
+        f"layers.{k}.{name}.weight": f"blk.{k}.{norm}.weight" for k in range(4) for name, norm in norms.items()
+    }

@@ -19,7 +19,7 @@ embed: embedding embeddings emb embedder embeds embd embs embedders
 tok: token tokens word words vocab
 pos: position positional positions posit
 out: output o outputs wo
-mlp: ffn ff feedforward ffns mlps
+mlp: ffn ff feedforward ffns ffw mlps
 proj: projection project projector projections projs projects
 short: downsample shortcut skip identity downsampling residual downsampler sc downsamplers ds
 up: upsample upsampler upsamplers upsampling
@@ -53,6 +53,9 @@ shift: beta
 down: dn
 pool: pooler pooling
 patch: patches
+expand: exp expansion
+row: rows
+col: column columns
 cond: conditioning conditioner condition context ctx
 """
 
@@ -235,6 +238,8 @@ STAGES: dict[str, float] = {
     "cls": 8.2,
     "mask": 8.3,
     "pos": 9,
+    "row": 9.1,
+    "col": 9.2,
     "type": 9.5,
     "embed": 10,
     "time": 9.8,
