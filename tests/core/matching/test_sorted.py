@@ -71,3 +71,14 @@ def test_a_norm_says_behind_what_it_stands():
     assert matched(source, target) == {
         f"layers.{k}.{name}.weight": f"blk.{k}.{norm}.weight" for k in range(4) for name, norm in norms.items()
     }
+
+
+def test_a_convolution_of_one_place_holds_three_matrices():
+    source = blocks("stages", {"main.proj.conv.weight": (8, 8, 1, 1), "main.qkv.conv.weight": (24, 8, 1, 1)})
+    target = blocks("blocks", {f"attn.to_{name}.weight": (8, 8) for name in ("q", "k", "v", "out")})
+    proposal = match(listing(source), listing(target))
+    wanted = {f"stages.{k}.main.proj.conv.weight": f"blocks.{k}.attn.to_out.weight" for k in range(4)}
+    assert mapping(proposal) == wanted
+    assert {fusion.targets for fusion in proposal.fusions} == {
+        tuple(f"blocks.{k}.attn.to_{name}.weight" for name in "qkv") for k in range(4)
+    }

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from wmtui.core.matching.shapes import squeezed
 from wmtui.core.matching.state import State
 from wmtui.core.matching.support import Kind, Scope, UnitFusion
 from wmtui.core.matching.tree import Node, Tree
@@ -53,8 +54,11 @@ class _Side(NamedTuple):
 def fused_dim(parts: Sequence[Shape], whole: Shape) -> int | None:
     """The dimension (0 or 1) along which the parts, transposed if need be, add up to the whole.
 
-    Parts of one dimension more (heads kept apart) are taken with two neighbouring dimensions made one.
+    Parts of one dimension more (heads kept apart) are taken with two neighbouring dimensions made one; beside matrices,
+    convolutions of one place are matrices.
     """
+    if len({len(shape) for shape in (*parts, whole)}) > 1:
+        parts, whole = [_matrix(part) for part in parts], _matrix(whole)
     rank = len(whole)
     if all(len(part) == rank + 1 for part in parts):
         flat = ([(*p[:k], p[k] * p[k + 1], *p[k + 2 :]) for p in parts] for k in range(rank))
@@ -73,6 +77,12 @@ def fused_dim(parts: Sequence[Shape], whole: Shape) -> int | None:
             ):
                 return dim
     return None
+
+
+def _matrix(shape: Shape) -> Shape:
+    """A convolution of one place as the matrix that it is; any other shape as it is."""
+    plain = squeezed(shape)
+    return plain if len(plain) == 2 else shape
 
 
 def _sides(state: State, scope: Scope) -> Iterator[tuple[Kind, _Side, _Side]]:
@@ -269,7 +279,7 @@ def _subsets(tree: Tree, group: list[int], shape: Shape) -> Iterator[tuple[tuple
     able = [
         unit
         for unit in group
-        if len(tree.shapes[unit]) - len(shape) in (0, 1)
+        if (len(tree.shapes[unit]) - len(shape) in (0, 1) or len(_matrix(tree.shapes[unit])) == len(_matrix(shape)))
         and any(d in shape for d in tree.shapes[unit][:2])
         and tree.shapes[unit] != shape
     ]
