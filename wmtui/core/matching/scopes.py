@@ -293,7 +293,7 @@ class Solver:
             clip(joint, 0, 0.06),
             clip(joint, 0, 0.3),
             min(1.0, float(plain)),
-            float(support.fit[i, j]),
+            state.shapes.factor_by_convention(x, y),
             order,
             float(support.contrasted[i, j]),
             support.trust,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import product
 from math import prod
 from typing import NamedTuple, TypeVar
 
@@ -15,6 +16,7 @@ from wmtui.core.matching.words import words
 from wmtui.core.proposal import Transform
 
 Shape = tuple[int, ...]
+Style = tuple[tuple[str, tuple[bool, ...]], ...]
 Label = TypeVar("Label")
 
 _NAME_SHARE = 0.5
@@ -23,6 +25,12 @@ _TABLE_WORDS = frozenset({"embed", "pos", "tok", "vocab"})
 _MAP_WORDS = frozenset({"linear", "proj", "fc", "conv"})
 _KERNELS = ("kernel", "kernel:0")
 """Matrices of this name are kept (in, out), those called ``weight`` (out, in)."""
+
+_MOST_KINDS = 24
+"""Of one size, that are tried for what is usual."""
+
+_LEAST_USUAL = 0.6
+"""Factor below which a fit is no convention, even if no other is better."""
 
 
 class Fit(NamedTuple):
@@ -74,6 +82,7 @@ class Shapes:
         self._shape_fits: dict[tuple[Shape, Shape], tuple[float, Transform]] = {}
         self._fits: dict[tuple[int, int], Fit] = {}
         self._signatures: dict[object, int] = {}
+        self._usual: tuple[dict[Style, float], ...] = ()
         kept, turned = _tables(source, target)
         self._tables_stay, self._kept_tables = len(kept) >= len(turned), kept - turned
         self._kinds = (self._classify(source), self._classify(target))
@@ -155,6 +164,36 @@ class Shapes:
             found = self._fits[key] = self._fit(i, j)
         return found
 
+    def factor_by_convention(self, i: int, j: int) -> float:
+        """The factor of a fit, save for what every unit written like one of the two meets on the other side.
+
+        Where no norm of one listing has a scale, or every bias is ``[1, d]``, that says nothing against one pair.
+        """
+        if not self._usual:
+            self._usual = self._best_factors()
+        best = max(usual.get(_style(tree, unit), 1.0) for usual, tree, unit in self._sides(i, j))
+        return min(1.0, self.fit(i, j).factor / best)
+
+    def _sides(self, i: int, j: int) -> Iterator[tuple[dict[Style, float], Tree, int]]:
+        return zip(self._usual, (self.source, self.target), (i, j), strict=True)
+
+    def _best_factors(self) -> tuple[dict[Style, float], dict[Style, float]]:
+        """Of each side, for each style of unit, the best factor that one of them has with any unit of its size."""
+        kinds: tuple[defaultdict[int, dict[int, int]], ...] = (defaultdict(dict), defaultdict(dict))
+        for side, tree, own in zip(kinds, (self.source, self.target), self._kinds, strict=True):
+            for unit, kind in enumerate(own):
+                some = side[tree.numels[unit]]
+                if len(some) < _MOST_KINDS:
+                    some.setdefault(kind, unit)
+        found: tuple[dict[Style, float], dict[Style, float]] = ({}, {})
+        for numel, ours in kinds[0].items():
+            for i, j in product(ours.values(), kinds[1].get(numel, {}).values()):
+                factor = self.fit(i, j).factor
+                for best, tree, unit in zip(found, (self.source, self.target), (i, j), strict=True):
+                    style = _style(tree, unit)
+                    best[style] = max(best.get(style, _LEAST_USUAL), factor)
+        return found
+
     def _fit(self, i: int, j: int) -> Fit:
         source, target = self.source, self.target
         main_a, main_b = source.main[i], target.main[j]
@@ -205,6 +244,12 @@ class Shapes:
         for leaf in (*open_a, *open_b):
             factor *= 0.97 if leaf in FREE_LEAVES else 0.9 if leaf[:2] == "x:" else 0.7
         return Fit(factor, transform, tuple(pairs), normed)
+
+
+def _style(tree: Tree, unit: int) -> Style:
+    """How a unit is written: its leaves, and which dimensions of each have a length of one."""
+    specs = tree.specs
+    return tuple(sorted((leaf, tuple(d == 1 for d in specs[row].shape)) for leaf, row in tree.leaves[unit].items()))
 
 
 def _flattened(a: Shape, b: Shape) -> bool:
