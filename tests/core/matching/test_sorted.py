@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tests.core.matching.helpers import blocks, listing, mapping
 from wmtui.core.matching import match
+from wmtui.core.matching.words import alike
 
 
 def matched(source, target):
@@ -82,3 +83,20 @@ def test_a_convolution_of_one_place_holds_three_matrices():
     assert {fusion.targets for fusion in proposal.fusions} == {
         tuple(f"blocks.{k}.attn.to_{name}.weight" for name in "qkv") for k in range(4)
     }
+
+
+def test_a_list_of_convolutions_that_share_the_channels_has_one_norm():
+    ours = {"conv_pw.0": (8, 4, 1, 1), "conv_pw.1": (8, 4, 1, 1), "conv_dw": (16, 1, 3, 3), "conv_pwl.0": (4, 8, 1, 1),
+            "conv_pwl.1": (4, 8, 1, 1), "bn1": (16,), "bn2": (16,), "bn3": (8,)}  # fmt: skip
+    names = {"conv_pw": "exp_conv.conv", "conv_dw": "conv1.conv", "conv_pwl": "conv2.conv",
+             "bn1": "exp_conv.bn", "bn2": "conv1.bn", "bn3": "conv2.bn"}  # fmt: skip
+    source = by_name(blocks("blocks", {f"{part}.weight": shape for part, shape in ours.items()}))
+    expected = {}
+    for key in source:
+        _, number, part, *rest = key.split(".")
+        expected[key] = ".".join((f"stage.unit{number}", names[part], *rest))
+    assert matched(source, by_name({expected[key]: shape for key, shape in source.items()})) == expected
+
+
+def test_neighbours_in_lists_of_other_lengths_are_not_alike():
+    assert alike("#3/8/3", "#4/8/4") > alike("#3/8/3", "#4/13/9") < alike("#3/8/3", "#3/13/5")

@@ -85,38 +85,51 @@ def _in_chains(tree: Tree) -> dict[int, int]:
     found: dict[int, int] = {}
     for module in modules.values():
         rows: defaultdict[str, list[Node]] = defaultdict(list)
-        convolutions: list[int] = []
         for child in module.children.values():
-            if child.size == 1 and not child.children:
-                if child.index is not None and _is_norm(tree, child.lo):
-                    rows[child.stem].append(child)
-                elif len(tree.shapes[child.lo]) > 2:
-                    convolutions.append(child.lo)
+            if child.size == 1 and not child.children and child.index is not None and _is_norm(tree, child.lo):
+                rows[child.stem].append(child)
+        convolutions = _convolutions(tree, module)
         if len(rows) != 1 or not 2 <= len(convolutions) <= _LONGEST_CHAIN:
             continue
         norms = [node.lo for node in sorted(next(iter(rows.values())), key=lambda node: node.rank)]
         if len(norms) == len(convolutions):
             chains = [chain for chain in permutations(convolutions) if _runs(tree, norms, chain)]
             if len(chains) == 1:
-                found.update(zip(norms, chains[0], strict=True))
+                found.update(zip(norms, (node.lo for node in chains[0]), strict=True))
     return found
 
 
-def _runs(tree: Tree, norms: Sequence[int], chain: Sequence[int]) -> bool:
+def _convolutions(tree: Tree, module: Node) -> list[Node]:
+    """A module's own convolutions; a list of some that share the channels is one."""
+    return [
+        child
+        for child in module.children.values()
+        if child.size == max(1, len(child.children))
+        and all(below.index is not None and not below.stem for below in child.children.values())
+        and all(len(tree.shapes[unit]) > 2 for unit in range(child.lo, child.hi))
+    ]
+
+
+def _runs(tree: Tree, norms: Sequence[int], chain: Sequence[Node]) -> bool:
     """Whether convolutions with their norms behind them can run one after another; channels stand first or last."""
     lengths = [tree.numels[norm] for norm in norms]
     for out, into in ((0, 1), (-1, -2)):
-        channels = [(tree.shapes[unit][out], tree.shapes[unit][into]) for unit in chain]
-        # one by depth gives what it takes
-        gives = [max(some) if 1 in some else some[0] for some in channels]
-        takes = [max(some) if 1 in some else some[1] for some in channels]
+        gives, takes = [], []
+        for node in chain:
+            shapes = [(tree.shapes[unit][out], tree.shapes[unit][into]) for unit in range(node.lo, node.hi)]
+            # one by depth gives what it takes
+            gives.append(sum(max(some) if 1 in some else some[0] for some in shapes))
+            takes.append(sum(max(some) if 1 in some else some[1] for some in shapes))
         if gives == lengths and takes[1:] == lengths[:-1]:
             return True
     return False
 
 
 def _in_module(tree: Tree, unit: int, parent: Node) -> int:
-    """The only convolution or matrix of a small module that holds no other norm."""
+    """The only convolution or matrix of a small module that holds no other norm, or the first of its only list."""
+    convolutions = _convolutions(tree, parent)
+    if len(parent.children) == 2 and len(convolutions) == 1 and convolutions[0].children:
+        return convolutions[0].lo if _runs(tree, [unit], convolutions) else -1
     if not 2 <= parent.size <= _MOST_IN_MODULE:
         return -1
     others = [other for other in range(parent.lo, parent.hi) if other != unit]

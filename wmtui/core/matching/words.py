@@ -82,7 +82,7 @@ def _related(a: str, b: str) -> float:
 
 
 def _ranks_alike(a: str, b: str) -> float:
-    """Likeness of two ranks, ``rank`` or ``rank/length/number``: in lists of other lengths equal ranks say little."""
+    """Likeness of two ranks, ``rank`` or ``rank/length/number``: in lists of other lengths they say less."""
     rank_a, length_a, number_a = (*a.split("/"), "", "")[:3]
     rank_b, length_b, number_b = (*b.split("/"), "", "")[:3]
     same_length = length_a == length_b or not length_a or not length_b
@@ -90,7 +90,7 @@ def _ranks_alike(a: str, b: str) -> float:
         return _SAME_NUMBER
     if rank_a == rank_b:
         return 1.0 if same_length else 0.4
-    return 0.4 if abs(int(rank_a) - int(rank_b)) == 1 else 0.0
+    return (0.4 if same_length else 0.2) if abs(int(rank_a) - int(rank_b)) == 1 else 0.0
 
 
 def _is_end(rank: str, word: str) -> bool:
