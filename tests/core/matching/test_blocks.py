@@ -133,3 +133,21 @@ def test_a_number_of_three_norms_is_not_that_of_two():
         for number, name in names.items():
             assert found[f"decoder.layers.{i}.{number}.weight"] == f"decoder.layers.{i}.{name}_layer_norm.weight"
         assert found[f"encoder.layers.{i}.norm2.weight"] == f"encoder.layers.{i}.final_layer_norm.weight"
+
+
+def test_tensors_between_blocks_that_are_listed_backwards_stand_where_the_blocks_do():
+    expected, target = {}, {}
+    parts = {"norm": (8,), "conv1": (8, 8, 3, 3), "conv2": (8, 8, 1, 1)}
+    number = 0
+    for level, width in ((3, 16), (2, 8), (1, 8), (0, 4)):
+        for k in (0, 1):
+            for part, shape in parts.items():
+                expected[f"up.{level}.block.{k}.{part}.weight"] = f"blocks.{number}.{part}.weight"
+                target[f"blocks.{number}.{part}.weight"] = tuple(width if d == 8 else d for d in shape)
+            number += 1
+        if level:
+            expected[f"up.{level}.upsample.conv.weight"] = f"blocks.{number}.conv.weight"
+            target[f"blocks.{number}.conv.weight"] = (8, 8, 3, 3)
+            number += 1
+    listed = sorted(expected, key=lambda key: key.split(".")[1])
+    assert matched({key: target[expected[key]] for key in listed}, target) == expected

@@ -22,8 +22,8 @@ _OTHER_NUMBER = 0.6
 _LEAST = 2
 
 
-def _bundles(tree: Tree, scope: Node, units: Sequence[int]) -> list[list[int]]:
-    """Places in ``units`` of each bundle, by their numbers; bundles of one shape only."""
+def _bundles(tree: Tree, scope: Node, units: Sequence[int], turned: Sequence[float] = ()) -> list[list[int]]:
+    """Places in ``units`` of each bundle, by their numbers or as they are ``turned``; bundles of one shape only."""
     start = len(scope.template)
     found: defaultdict[str, list[int]] = defaultdict(list)
     for place, unit in enumerate(units):
@@ -32,7 +32,7 @@ def _bundles(tree: Tree, scope: Node, units: Sequence[int]) -> list[list[int]]:
             found[template].append(place)
     bundles = [members for members in found.values() if len(members) >= _LEAST]
     for members in bundles:
-        members.sort(key=lambda place: tree.nodes[units[place]].indices)
+        members.sort(key=lambda place: (turned[place],) if turned else tree.nodes[units[place]].indices)
     return bundles
 
 
@@ -60,7 +60,13 @@ def _joint(support: Support, ours: Sequence[list[int]], theirs: Sequence[list[in
     return joint
 
 
-def settle(source: tuple[Tree, Node], target: tuple[Tree, Node], support: Support, scale: Floats) -> None:
+def settle(
+    source: tuple[Tree, Node],
+    target: tuple[Tree, Node],
+    support: Support,
+    scale: Floats,
+    turned: Sequence[float],
+) -> None:
     """Decide which bundles correspond, and let that speak as a role for the pairs of their members.
 
     Bundles without a counterpart are divided: how far numbers count as equal is chosen for both sides together.
@@ -68,8 +74,9 @@ def settle(source: tuple[Tree, Node], target: tuple[Tree, Node], support: Suppor
     Args:
         source, target: trees and scopes of the support's rows and columns.
         scale: what the support's kinds of evidence are multiplied by.
+        turned: places of the rows, where their blocks run the other way than their numbers; else none.
     """
-    ours, theirs = _bundles(*source, support.rows), _bundles(*target, support.columns)
+    ours, theirs = _bundles(*source, support.rows, turned), _bundles(*target, support.columns)
     if not ours or not theirs:
         return
     joint = _joint(support, ours, theirs)

@@ -53,8 +53,8 @@ def closeness(weights: Floats) -> Floats:
 
 def global_closeness(
     weights: Floats,
-    places_a: Sequence[int],
-    places_b: Sequence[int],
+    places_a: Sequence[float],
+    places_b: Sequence[float],
     anchors: Sequence[tuple[int, int]],
 ) -> Floats:
     """:func:`closeness` of units at the given places, with matched blocks as anchors.
@@ -85,13 +85,13 @@ def global_closeness(
     return result
 
 
-def concordance(pairs: Sequence[tuple[int, int, bool]]) -> tuple[float, float]:
+def concordance(pairs: Sequence[tuple[float, float, bool]]) -> tuple[float, float]:
     """How many pairs of sure pairs stand in the same order on both sides, and how many there are, at most 12.
 
     Args:
         pairs: (source place, target place, kind); only pairs of one kind are compared.
     """
-    by_kind: defaultdict[bool, list[tuple[int, int]]] = defaultdict(list)
+    by_kind: defaultdict[bool, list[tuple[float, float]]] = defaultdict(list)
     for i, j, kind in pairs:
         by_kind[kind].append((i, j))
     agree = total = 0

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmtui.core.matching.alignment import Block
+from wmtui.core.matching.backwards import backwards, places_by_blocks
 from wmtui.core.matching.bundles import settle
 from wmtui.core.matching.names import contrast
 from wmtui.core.matching.order import closeness, concordance, global_closeness
@@ -70,8 +71,9 @@ def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], round
     column_best = np.maximum(support.raw_name.max(0, keepdims=True, initial=0.0), 0.15)
     relative = (support.raw_name / row_best) * (support.raw_name / column_best)
     support.name[:] = np.where(possible, 0.30 * support.raw_name + 0.25 * relative + 0.45 * support.contrasted, 0.0)
+    turned = _turned_places(state, scope, rows)
     if on.order:
-        _weigh_order(state, scope, support, groups)
+        _weigh_order(state, scope, support, groups, turned)
         support.order[apart] *= _SET_APART
         support.kin[apart] *= _SET_APART
     exact = EXACT + 0.15 * support.exact.sum() / max(1, min(size))
@@ -89,7 +91,7 @@ def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], round
     if on.votes:
         vote(state, scope, support, base, scale, rounds)
     if on.roles:
-        settle((state.source, a), (state.target, b), support, scale)
+        settle((state.source, a), (state.target, b), support, scale, turned)
         apply_facts(state, support)
     return support
 
@@ -205,7 +207,22 @@ def _contrast(
                 support.contrasted[i, j], apart[i, j] = names.contrasted(phrase, phrase_b, among)
 
 
-def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[tuple[list[int], list[int]]]) -> None:
+def _turned_places(state: State, scope: Scope, rows: Sequence[int]) -> list[float]:
+    """Places of the rows among the target's units, where one side lists its blocks backwards; else none."""
+    return (
+        places_by_blocks([state.source.nodes[u] for u in rows], scope.a, scope.blocks)
+        if backwards(scope.blocks)
+        else []
+    )
+
+
+def _weigh_order(
+    state: State,
+    scope: Scope,
+    support: Support,
+    groups: Sequence[tuple[list[int], list[int]]],
+    turned: Sequence[float],
+) -> None:
     source, target = state.source, state.target
     ends = dict.fromkeys((*scope.blocks[:1], *scope.blocks[-1:]))
     anchors = [(source.places[block.source.lo], target.places[block.target.lo]) for block in ends]
@@ -213,8 +230,12 @@ def _weigh_order(state: State, scope: Scope, support: Support, groups: Sequence[
         likely = support.fit * (_SORTED_LIKELY + (1.5 - _SORTED_LIKELY) * support.name**2)
     else:
         likely = support.fit * (1 + 0.5 * support.raw_name)
-    places_a = [source.places[unit] for unit in support.rows]
-    places_b = [target.places[unit] for unit in support.columns]
+    places_a: Sequence[float] = [source.places[unit] for unit in support.rows]
+    places_b: Sequence[float] = [target.places[unit] for unit in support.columns]
+    if turned:
+        anchors = [(block.target.lo, block.target.lo) for block in ends]
+        places_a = turned
+        places_b = [target.nodes[unit].lo for unit in support.columns]
     sure = _witnesses(state, support, groups)
     agree, total = concordance([(places_a[i], places_b[j], kind) for i, j, kind in sure])
     one_lost = source.sorted != target.sorted and state.order_trust < 1
