@@ -230,10 +230,25 @@ def test_a_key_that_leaves_its_group_is_less_sure_and_says_so():
 
 
 def test_no_rival_is_surer_than_the_pair_that_is_proposed():
-    proposal = match(*listings(case("man_van_base__hf")))
+    proposal = match(*listings(case("fb_dit_xl2_256__diffusers")))
     weakest = min(proposal.pairs.values(), key=lambda pair: pair.confidence)
     first, *others = proposal.candidates(weakest.source)
     assert (first.target, first.confidence) == (weakest.target, weakest.confidence)
     assert weakest.confidence < 0.3
     assert others
     assert all(other.confidence <= first.confidence for other in others)
+
+
+def test_vectors_with_and_without_a_bias_compete_among_their_own_kind():
+    """The bare scales are declared first in the source, each behind its module in the target."""
+    norm_1, norm_2, before, behind = (
+        {f"{name}.weight": (8,), f"{name}.bias": (8,)} for name in ("norm1", "norm2", "before", "behind")
+    )
+    factors: dict[str, tuple[int, ...]] = {"factor_1": (8,), "factor_2": (8,)}
+    source = blocks("layers", {**factors, **norm_1, "mixer.weight": (8, 8), **norm_2, "inner.weight": (32, 8)})
+    scaled = {"mixer.weight": (8, 8), "scaling_a.weight": (8,), **behind, "inner.weight": (32, 8)}
+    target = blocks("stage", {**before, **scaled, "scaling_b.weight": (8,)})
+    found = mapping(match(listing(source), listing(target)))
+    assert found["layers.2.factor_1"] == "stage.2.scaling_a.weight"
+    assert found["layers.2.factor_2"] == "stage.2.scaling_b.weight"
+    assert found["layers.2.norm1.weight"] == "stage.2.before.weight"

@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 from wmtui.core.matching.alignment import Block
 from wmtui.core.matching.backwards import backwards, places_by_blocks
 from wmtui.core.matching.bundles import settle
+from wmtui.core.matching.leaves import FREE_LEAVES
 from wmtui.core.matching.names import contrast
 from wmtui.core.matching.order import closeness, concordance, global_closeness
 from wmtui.core.matching.sequence import usual_places
 from wmtui.core.matching.state import State
 from wmtui.core.matching.support import BASE, EXACT, KIN, NAME, ORDER, ROLE, Scope, Support
-from wmtui.core.matching.tree import Node
+from wmtui.core.matching.tree import Node, Tree
 from wmtui.core.matching.votes import apply_facts, vote
 from wmtui.core.proposal import Transform
 
 Bools = NDArray[np.bool_]
+Make = tuple[tuple[int, ...], frozenset[str]]
 
 _ELSEWHERE, _ONE_ELSEWHERE, _ROLE_TAKEN = 0.55, 0.7, 0.75
 _CONTRAST_CELLS = 4000
@@ -110,21 +112,28 @@ def _by_numel(state: State, rows: list[int], columns: list[int]) -> dict[int, tu
 def _competitors(
     state: State, rows: list[int], columns: list[int], by_numel: Mapping[int, tuple[list[int], list[int]]]
 ) -> list[tuple[list[int], list[int]]]:
-    """Groups whose members compete: of one size, and of one shape where both sides have it equally often."""
+    """Groups whose members compete: of one size, and of one make that both sides have equally often."""
     groups: list[tuple[list[int], list[int]]] = []
     for group_a, group_b in by_numel.values():
-        ours: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-        theirs: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-        for i in group_a:
-            ours[state.source.shapes[rows[i]]].append(i)
-        for j in group_b:
-            theirs[state.target.shapes[columns[j]]].append(j)
-        same = [s for s in ours if len(ours[s]) == len(theirs.get(s, ())) and len(ours) + len(theirs) > 2]
-        groups += [(ours.pop(shape), theirs.pop(shape)) for shape in same]
-        rest = (sorted(i for g in ours.values() for i in g), sorted(j for g in theirs.values() for j in g))
-        if rest[0] and rest[1]:
-            groups.append(rest)
+        left_a, left_b = group_a, group_b
+        for leaves in (True, False):
+            ours: defaultdict[Make, list[int]] = defaultdict(list)
+            theirs: defaultdict[Make, list[int]] = defaultdict(list)
+            for i in left_a:
+                ours[_make(state.source, rows[i], leaves)].append(i)
+            for j in left_b:
+                theirs[_make(state.target, columns[j], leaves)].append(j)
+            same = [m for m in ours if len(ours[m]) == len(theirs.get(m, ())) and len(ours) + len(theirs) > 2]
+            groups += [(ours.pop(m), theirs.pop(m)) for m in same]
+            left_a, left_b = (sorted(i for group in side.values() for i in group) for side in (ours, theirs))
+        if left_a and left_b:
+            groups.append((left_a, left_b))
     return groups
+
+
+def _make(tree: Tree, unit: int, leaves: bool) -> Make:
+    """What tells a unit from others of its size: its shape and, if asked for, its leaves but for free buffers."""
+    return tree.shapes[unit], frozenset(tree.leaves[unit]) - FREE_LEAVES if leaves else frozenset()
 
 
 def _mark_taken(state: State, scope: Scope, support: Support) -> None:
