@@ -164,6 +164,27 @@ def test_norms_follow_their_modules_where_the_modules_change_places():
     assert found["layers.2.norm2.weight"] == "layers.2.sa_norm.weight"
 
 
+def test_norms_follow_their_modules_where_three_of_them_are_declared_the_other_way_round():
+    cross, fused, apart = dict.fromkeys("abc", (24, 8)), {"qkv": (24, 8)}, dict.fromkeys("qkv", (8, 8))
+
+    def layer(i, modules, norms):
+        for (name, parts), norm in zip(modules, norms[:3], strict=True):
+            for part, shape in {**parts, "o": (8, 8)}.items():
+                yield f"layers.{i}.{name}.{part}.weight", shape
+            yield f"layers.{i}.{norm}.weight", (8,)
+        yield from ((f"layers.{i}.linear{k}.weight", (8 * k, 32)) for k in (1, 2))
+        yield f"layers.{i}.{norms[3]}.weight", (8,)
+
+    ours = [("cross_attn", cross), ("text_attn", fused), ("self_attn", fused)]
+    theirs = [("self_attn", apart), ("text_attn", apart), ("cross_attn", cross)]
+    named = [f"{name}_norm" for name in ("self_attn", "text_attn", "cross_attn", "final")]
+    source = dict(chain(*(layer(i, ours, ("norm1", "text_norm", "norm2", "norm3")) for i in range(4))))
+    target = dict(chain(*(layer(i, theirs, named) for i in range(4))))
+    found = matched(source, target)
+    assert found["layers.2.norm1.weight"] == "layers.2.cross_attn_norm.weight"
+    assert found["layers.2.norm2.weight"] == "layers.2.self_attn_norm.weight"
+
+
 def test_names_of_all_competitors_overrule_the_order_that_they_are_declared_in():
     parts = {"self_attn.o_proj": (8, 8), "mlp.gate_proj": (32, 8), "mlp.up_proj": (32, 8), "mlp.down_proj": (8, 32)}
     source = blocks("layers", {f"{part}.weight": shape for part, shape in parts.items()}

@@ -37,6 +37,9 @@ _OTHER_LIST = 0.2
 _SET_APART = 0.2
 """Of the evidence of order where a word sets two apart: modules move more often than they lose a telling word."""
 
+_SEVERAL = 3
+"""Pairs of modules that can stand in another order, those of three modules."""
+
 _SORTED_LIKELY = 0.4
 """In a sorted listing nameless pairs weigh this much against a pair of equal names (1.5) when orders are compared."""
 
@@ -268,8 +271,24 @@ def _weigh_order(
             continue
         cells = np.ix_(sorted(group_a, key=places_a.__getitem__), sorted(group_b, key=places_b.__getitem__))
         support.kin[cells] = closeness(likely[cells]) * (support.fit[cells] > 0)
+    if _modules_moved(state, scope):
+        vectors = np.ix_(
+            np.array([len(source.shapes[unit]) == 1 for unit in support.rows], bool),
+            np.array([len(target.shapes[unit]) == 1 for unit in support.columns], bool),
+        )
+        support.order[vectors] *= _SET_APART
+        support.kin[vectors] *= _SET_APART
     support.trust = state.order_trust * min(1.0, max(0.0, (rate - 0.5) * 2) / 0.7)
     support.kin_trust = max(support.trust, _LEAST_KIN_TRUST if state.order_trust < 1 else 0.0)
+
+
+def _modules_moved(state: State, scope: Scope) -> bool:
+    """Whether most modules that are paired by what they hold stand in another order, so that their norms do too."""
+    source, target = state.source.places, state.target.places
+    fused = [(min(source[u] for u in f.sources()), min(target[u] for u in f.targets())) for f in scope.fusions]
+    single = [(source[a.lo], target[b.lo]) for a, b, *_ in scope.blocks if a.kin == 1 or b.kin == 1]
+    agree, total = concordance([(*places, True) for places in (*fused, *single)])
+    return total >= _SEVERAL and 2 * agree < total
 
 
 def _witnesses(
