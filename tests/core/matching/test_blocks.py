@@ -151,3 +151,19 @@ def test_tensors_between_blocks_that_are_listed_backwards_stand_where_the_blocks
             number += 1
     listed = sorted(expected, key=lambda key: key.split(".")[1])
     assert matched({key: target[expected[key]] for key in listed}, target) == expected
+
+
+def test_lists_of_roles_meet_modules_that_are_declared_from_last_to_first():
+    """The sizes of the inner ones tell which number is which level; the outer ones have one size."""
+    inner = {f"pyramid.inner.{k}.weight": (4, 8 * 2**k, 1, 1) for k in range(3)}
+    outer = {f"pyramid.outer.{k}.weight": (4, 4, 3, 3) for k in range(3)}
+    extra = {"pyramid.extra.p6.weight": (4, 32, 3, 3), "pyramid.extra.p7.weight": (4, 4, 3, 3)}
+    parts = {"inner": 1, "outer": 2}
+    expected = {
+        f"pyramid.{part}.{k}.weight": f"neck.P{3 + k}_{parts[part]}.weight" for k in (2, 1, 0) for part in parts
+    }
+    expected |= {"pyramid.extra.p6.weight": "neck.P6.weight", "pyramid.extra.p7.weight": "neck.P7_2.weight"}
+    body = {f"body.{k}.conv{i}.weight": (8 + i, 8 * k + 8, 3, 3) for k in range(6) for i in range(3)}
+    expected |= {key: key for key in body}
+    source = body | inner | outer | extra
+    assert matched(source, {name: source[key] for key, name in expected.items()}) == expected

@@ -47,6 +47,7 @@ HELD = (
     "timm_inception_v3__pytorchcv",
     "timm_levit_256__hf",
     "tv_raft_large__princeton",
+    "tv_retinanet_r50__yhenon",
     "wan21_t2v_1b3__diffusers",
     "zju3dv_efficientloftr__hf",
 )

@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 
+from wmtui.core.matching.numbered import number_votes
 from wmtui.core.matching.state import State
 from wmtui.core.matching.support import BESIDE, VOTES, Floats, Scope, Support, assign
 from wmtui.core.matching.tally import Tally, alone, chain
@@ -150,6 +151,7 @@ def vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floa
     for cell in mates:
         near[cell] = True
     known = np.ones_like(near)
+    numbered = number_votes(scope, support.fit, nodes_a, nodes_b)
     if state.switches.neighbours:
         support.beside_trust = 1.0 if state.order_trust == 1 else _SORTED_NEIGHBOURS
     for _ in range(rounds):
@@ -167,7 +169,7 @@ def vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floa
             own = [voters[cell] for cell in {(i, chosen.get(i, -1)), (back.get(j, -1), j)} if cell in voters]
             share = tally.share(chains_a[i][1], chains_b[j][1], own)
             known[i, j] = share is not None
-            support.votes[i, j] = _UNKNOWN if share is None else share
+            support.votes[i, j] = max(_UNKNOWN if share is None else share, numbered[i, j])
         strength = VOTES + _VOTES_NEAR * (near & known)
         shares = _shares(tally, beside_a, beside_b, cells)
         for group in (np.ix_(norms_a, norms_b), np.ix_(~norms_a, ~norms_b)):
