@@ -167,3 +167,37 @@ def test_lists_of_roles_meet_modules_that_are_declared_from_last_to_first():
     expected |= {key: key for key in body}
     source = body | inner | outer | extra
     assert matched(source, {name: source[key] for key, name in expected.items()}) == expected
+
+
+def test_layers_of_another_kind_are_found_inside_the_layers_that_they_are_kept_in():
+    own = {"attn.q.weight": (8, 8), "attn.k.weight": (4, 8), "mlp.w1.weight": (32, 8), "mlp.w2.weight": (8, 32),
+           "norm1.weight": (8,), "norm2.weight": (8,)}  # fmt: skip
+    cross = {**own, "attn.q_norm.weight": (2,), "attn.k_norm.weight": (2,), "gate1": (1,), "gate2": (1,)}
+    source: dict[str, tuple[int, ...]] = {}
+    target: dict[str, tuple[int, ...]] = {}
+    kept: dict[int, str] = {}
+    for i in range(12):
+        source |= {f"layers.{i}.{key}": shape for key, shape in (cross if i % 3 == 1 else own).items()}
+    for i in range(8):
+        target |= {f"decoder.{i}.{key}": shape for key, shape in own.items()}
+        if i % 2 == 1:
+            kept[3 * (i // 2) + 1] = f"decoder.{i}.fusion"
+            target |= {f"decoder.{i}.fusion.{key}": shape for key, shape in cross.items()}
+    found = matched(source, target)
+    for i, place in kept.items():
+        assert {key: found[f"layers.{i}.{key}"] for key in cross} == {key: f"{place}.{key}" for key in cross}
+
+
+def test_blocks_of_a_flat_list_that_fell_to_several_lists_stand_in_order():
+    """As a detector's head: one number for each convolution against modules of one, two and several."""
+    places = ["0", "1.cv1", "1.cv2", "2.0.cv1", "2.0.cv2", "2.1.cv1", "2.1.cv2", "3", "4.cv1", "4.cv2", "5.0.cv1",
+              "5.0.cv2", "5.1.cv1", "5.1.cv2"]  # fmt: skip
+    source: dict[str, tuple[int, ...]] = {}
+    target: dict[str, tuple[int, ...]] = {}
+    for k, place in enumerate(places):
+        width = 8 if k < 7 else 4
+        shape = (width, 2 * width, 1, 1) if place.endswith(("cv1", "3", "0")) else (2 * width, width, 3, 3)
+        for part, size in (("conv", shape), ("bn", shape[:1])):
+            source[f"layers.{k}.{part}_{k}.weight"] = size
+            target[f"model.{place}.{part}.weight"] = size
+    assert matched(source, target) == dict(zip(source, target, strict=True))

@@ -14,6 +14,7 @@ import numpy as np
 
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
 from wmtui.core.matching.lists import ROW, collect, counted, crosswise, list_of
+from wmtui.core.matching.mending import in_order, narrowed
 from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.roles import margins
 from wmtui.core.matching.support import assign
@@ -89,6 +90,7 @@ class Families:
             best = self._best(a, b, ours, theirs, tally) if ours and theirs else None
             if best is None:
                 break
+            best = [narrowed(block) if block.likeness < _STRAY else block for block in best]
             found += best
             for block in best:
                 tally.cast(_top(block.source, a), _top(block.target, b), float(block.source.size))
@@ -96,7 +98,8 @@ class Families:
         found += self._singles(_modules(a, used[0], above[0]), _modules(b, used[1], above[1]))
         # what could as well be another block leaves its place to a third: all of that content are as doubtful
         contested = {block.target.bag for block in found if not block.steady}
-        return [block._replace(steady=block.steady and block.target.bag not in contested) for block in found]
+        known = [block._replace(steady=block.steady and block.target.bag not in contested) for block in found]
+        return known if self._here or self._lost else in_order(known)
 
     def _known(self, a: Node, b: Node) -> list[Block]:
         """Modules that are paired before any list is looked at."""
