@@ -77,6 +77,11 @@ def test_a_flat_list_is_divided_among_backbone_and_neck_by_where_each_stands():
     assert {key.split(".")[1] for key, right in verdicts.items() if not right} <= {"51"}
 
 
+def test_order_counts_less_where_most_blocks_have_moved():
+    """Counted from the top down against one flat list, its upsampling convolutions go backwards with the blocks."""
+    assert scores(case("taming_vqgan_f16__codeformer")) == (1.0, 1.0)
+
+
 def test_no_block_is_sure_where_like_ones_could_change_places():
     """Sorted, only usual places tell the decoder's middle from its upper blocks: they are right, but none at 0.9."""
     some = case("taming_vqgan_f16__codeformer")

@@ -35,10 +35,11 @@ _USUAL = 0.8
 
 _OTHER_LIST = 0.2
 _SET_APART = 0.2
-"""Of the evidence of order where a word sets two apart: modules move more often than they lose a telling word."""
+"""Of the evidence of order where a word sets two apart, since modules move more often than they lose a telling word,
+and where most modules have moved."""
 
 _SEVERAL = 3
-"""Pairs of modules that can stand in another order, those of three modules."""
+"""Pairs of modules to compare the order of, at least: those of three modules."""
 
 _SORTED_LIKELY = 0.4
 """In a sorted listing nameless pairs weigh this much against a pair of equal names (1.5) when orders are compared."""
@@ -260,7 +261,8 @@ def _weigh_order(
     state.concordance[0] += agree
     state.concordance[1] += total
     rate = (agree + 3 * state.order_rate) / (total + 3)
-    if rate < _BACKWARDS and state.order_trust == 1:
+    backwards = rate < _BACKWARDS and state.order_trust == 1
+    if backwards:
         rate = 1 - rate
         places_b = [-place for place in places_b]
         anchors = [(place, -other) for place, other in anchors]
@@ -271,24 +273,24 @@ def _weigh_order(
             continue
         cells = np.ix_(sorted(group_a, key=places_a.__getitem__), sorted(group_b, key=places_b.__getitem__))
         support.kin[cells] = closeness(likely[cells]) * (support.fit[cells] > 0)
-    if _modules_moved(state, scope):
-        vectors = np.ix_(
-            np.array([len(source.shapes[unit]) == 1 for unit in support.rows], bool),
-            np.array([len(target.shapes[unit]) == 1 for unit in support.columns], bool),
-        )
-        support.order[vectors] *= _SET_APART
-        support.kin[vectors] *= _SET_APART
+    if _modules_moved(state, scope, backwards):
+        support.order[:] *= _SET_APART
+        support.kin[:] *= _SET_APART
     support.trust = state.order_trust * min(1.0, max(0.0, (rate - 0.5) * 2) / 0.7)
     support.kin_trust = max(support.trust, _LEAST_KIN_TRUST if state.order_trust < 1 else 0.0)
 
 
-def _modules_moved(state: State, scope: Scope) -> bool:
-    """Whether most modules that are paired by what they hold stand in another order, so that their norms do too."""
+def _modules_moved(state: State, scope: Scope, backwards: bool) -> bool:
+    """Whether most modules that are paired by what they hold stand in another order, so that the rest may do so too.
+
+    Args:
+        backwards: whether one side is read from its end.
+    """
     source, target = state.source.places, state.target.places
     fused = [(min(source[u] for u in f.sources()), min(target[u] for u in f.targets())) for f in scope.fusions]
-    single = [(source[a.lo], target[b.lo]) for a, b, *_ in scope.blocks if a.kin == 1 or b.kin == 1]
-    agree, total = concordance([(*places, True) for places in (*fused, *single)])
-    return total >= _SEVERAL and 2 * agree < total
+    blocks = [(source[block.source.lo], target[block.target.lo]) for block in scope.blocks]
+    agree, total = concordance([(*places, True) for places in (*fused, *blocks)])
+    return total >= _SEVERAL and 2 * (total - agree if backwards else agree) < total
 
 
 def _witnesses(
