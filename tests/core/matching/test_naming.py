@@ -351,3 +351,12 @@ def test_a_number_at_the_end_of_the_class_makes_a_unit():
     source = {f"dnn/{leaf}{i}:0": shape for leaf, shape in (("kernel", (8, 8)), ("bias", (8,))) for i in range(3)}
     target = {f"dnn.{i}.{leaf}": shape for leaf, shape in (("weight", (8, 8)), ("bias", (8,))) for i in range(3)}
     assert matched(source, target) == by_place(source, target)
+
+
+def test_source_and_target_are_read_in_full_and_short():
+    source = {f"emb_{side}.weight": (32, 8) for side in ("src", "tgt")}
+    target = {f"{side}_side.vocabulary.weight": (32, 8) for side in ("target", "source")}
+    assert matched(source, target) == {
+        "emb_src.weight": "source_side.vocabulary.weight",
+        "emb_tgt.weight": "target_side.vocabulary.weight",
+    }

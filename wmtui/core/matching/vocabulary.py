@@ -16,7 +16,9 @@ q: query queries wq
 k: key keys wk
 v: value values wv
 embed: embedding embeddings emb embedder embeds embd embs embedders
-tok: token tokens word words vocab
+tok: token tokens word words vocab vocabulary
+src: source
+tgt: target trg
 pos: position positional positions posit
 out: output o outputs wo
 mlp: ffn ff feedforward ffns ffw mlps
