@@ -41,6 +41,9 @@ and where most modules have moved."""
 _SEVERAL = 3
 """Pairs of modules to compare the order of, at least: those of three modules."""
 
+_MOVED = 0.4
+"""Of pairs of modules in the same order: where there are fewer, more have moved than a decoder before an encoder."""
+
 _SORTED_LIKELY = 0.4
 """In a sorted listing nameless pairs weigh this much against a pair of equal names (1.5) when orders are compared."""
 
@@ -290,7 +293,7 @@ def _modules_moved(state: State, scope: Scope, backwards: bool) -> bool:
     fused = [(min(source[u] for u in f.sources()), min(target[u] for u in f.targets())) for f in scope.fusions]
     blocks = [(source[block.source.lo], target[block.target.lo]) for block in scope.blocks]
     agree, total = concordance([(*places, True) for places in (*fused, *blocks)])
-    return total >= _SEVERAL and 2 * (total - agree if backwards else agree) < total
+    return total >= _SEVERAL and (total - agree if backwards else agree) < _MOVED * total
 
 
 def _witnesses(
