@@ -360,3 +360,20 @@ def test_source_and_target_are_read_in_full_and_short():
         "emb_src.weight": "source_side.vocabulary.weight",
         "emb_tgt.weight": "target_side.vocabulary.weight",
     }
+
+
+def test_a_name_that_begins_with_that_of_a_module_lies_beside_it():
+    """``ln1_1`` is no part of ``ln1``, nor ``norm1_context`` of ``norm1``."""
+    norm, attn = {"emb.weight": (9, 8), "linear.weight": (16, 8)}, {"q.weight": (8, 8), "v.weight": (8, 4)}
+    source = {f"ln1.{k}": s for k, s in norm.items()} | {"ln2.weight": (8,)}
+    source |= {f"attn{i}.{k}": s for i in (1, 2) for k, s in attn.items()} | {f"ln1_1.{k}": s for k, s in norm.items()}
+    places = {"ln1": "norm1", "ln1_1": "norm2", "ln2": "norm3", "attn1": "attn1", "attn2": "attn2"}
+    expected = {key: f"{places[key.split('.')[0]]}.{key.partition('.')[2]}" for key in source}
+    order = ("norm1", "attn1", "norm2", "attn2", "norm3")
+    target = {expected[key]: source[key] for key in sorted(source, key=lambda k: order.index(places[k.split(".")[0]]))}
+    assert matched(source, target) == expected
+    streams = {"img_mod.linear.weight": "norm1.linear.weight", "txt_mod.linear.weight": "norm1_context.linear.weight"}
+    source = blocks("double", dict.fromkeys(streams, (48, 8)))
+    target = dict(sorted(blocks("blocks", dict.fromkeys(streams.values(), (48, 8))).items()))
+    found = matched(source, target)
+    assert all(found[key].endswith(streams[key.partition(".")[2].partition(".")[2]]) for key in source)

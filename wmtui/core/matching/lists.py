@@ -26,7 +26,8 @@ def counted(node: Node) -> Node:
 def collect(tree: Tree, scope: Node, used: set[int], above: set[int], kept: set[int]) -> dict[str, list[Node]]:
     """Families in a scope by relative template: numbered subtrees of two units and more, by their indices.
 
-    Of the ``used`` those that are ``kept`` too stand among the members that are open; none of others does.
+    A module that is all of the scope is no member. Of the ``used`` those that are ``kept`` too stand among the members
+    that are open; none of others does.
     """
     found: defaultdict[str, list[Node]] = defaultdict(list)
     open_: set[str] = set()
@@ -38,7 +39,7 @@ def collect(tree: Tree, scope: Node, used: set[int], above: set[int], kept: set[
                 continue
             template = child.template[start:]
             if id(child) not in used:
-                if child.index is not None and id(child) not in above:
+                if child.index is not None and id(child) not in above and child.size < scope.size:
                     found[template].append(child)
                     open_.add(template)
                 stack.append(child)

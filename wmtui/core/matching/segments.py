@@ -22,6 +22,7 @@ _SQUARE = re.compile(r"()([0-9]+)x\2")
 
 _WINDOW = re.compile(r"[0-9]x[0-9]+$")
 _INNER_INDEX = re.compile(r"(?<=[0-9])_(?=.)")
+_BESIDE = re.compile(r"(([A-Za-z_]+)([0-9]+))(_[A-Za-z_]+)$")
 _INNER_LETTER = re.compile(r"([A-Za-z]+)([0-9]+)([a-z])_(?=.)")
 _LETTERED_PART = re.compile(r"(?:^|[./])([A-Za-z]+)([0-9]+)([a-z])_(?=.)")
 _DOUBLED = re.compile(r"([A-Za-z]+[0-9]+)([A-WYZa-wyz][A-Za-z]*[0-9]+)")
@@ -60,6 +61,7 @@ class Segments:
         parents = [parent for parent, _ in self.paths]
         self._by_underscore = self.separator != "_" and _underscores_part(parents, self.separator)
         self.flat = self.separator == "_" or self._by_underscore
+        self._whole = {part for parent in set(parents) for part in parent.split(self.separator)}
         self._doubled = _doubled(parents)
         self._lettered = _lettered_stems(parents)
         self.named = _classes_in_leaves(self.paths)
@@ -81,7 +83,10 @@ class Segments:
         return parent, leaf
 
     def expand(self, segment: str, strip: bool) -> tuple[str, ...]:
-        """The tree's segments for one segment of a key: wrappers vanish, inner numbers end a segment."""
+        """The tree's segments for one segment of a key: wrappers vanish, inner numbers end a segment.
+
+        Not where what they end is a module of its own: ``norm1_context`` lies beside ``norm1``, not in it.
+        """
         found = self._known.get((segment, strip))
         if found is None:
             if strip and segment in WRAPPERS:
@@ -93,7 +98,8 @@ class Segments:
             elif (match := _INNER_LETTER.match(segment)) and match[1] in self._lettered:
                 found = (match[1] + match[2] + match[3], *_INNER_INDEX.split(segment[match.end() :]))
             else:
-                found = tuple(_INNER_INDEX.split(segment))
+                parts = _INNER_INDEX.split(segment)
+                found = (segment,) if len(parts) > 1 and parts[0] in self._whole else tuple(parts)
             self._known[segment, strip] = found
         return found
 
@@ -102,7 +108,11 @@ class Segments:
         parts = self._tokens.get(token)
         if parts is None:
             match = _SQUARE.fullmatch(token) or (None if _WINDOW.search(token) else _INDEX.match(token))
-            parts = (match.group(1), int(match.group(2)[-15:])) if match else (token, None)
+            beside = None if match else _BESIDE.match(token)
+            if beside and beside[1] in self._whole:
+                parts = (f"{beside[2]}{beside[4]}", int(beside[3][-15:]))
+            else:
+                parts = (match.group(1), int(match.group(2)[-15:])) if match else (token, None)
             self._tokens[token] = parts
         return parts
 

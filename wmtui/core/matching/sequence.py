@@ -18,6 +18,9 @@ _FEW = 4
 _SORTED_SHARE = 0.97
 _UNKNOWN = 45.0
 _BARE_NORM = 41.0
+_STREAMS = frozenset({"cond", "txt", "vis", "add", "added"})
+"""Words that say whose a norm is (``norm1_context``), not where it stands."""
+
 _MOST_INTERLEAVED = 40
 
 
@@ -54,6 +57,8 @@ def stage(name: str) -> float:
         return _UNKNOWN
     if found[-1] == "norm" and len(found) == 1:
         return _BARE_NORM
+    if found[0] == "norm" and _STREAMS.issuperset(found[1:]):
+        return _BARE_NORM + 0.1
     for word in found:
         head, bound, tail = word.partition(":")
         if bound:
