@@ -270,17 +270,24 @@ def _top(node: Node, scope: Node) -> list[int]:
 def _direction_unknown(ours: list[Node], theirs: list[Node], pairs: list[Block]) -> bool:
     """Whether a short family of like blocks could as well run in reverse.
 
-    A numbered attribute (``refinenet4``) and a list index (``layers.0``) agree in direction by convention only, so it
-    needs one more witness: other sizes somewhere in the family, a word in common, or other modules between them.
+    A numbered attribute among others (``refinenet4``) and a list index (``layers.0``) agree in direction by convention
+    only, so it needs one more witness: other sizes somewhere in the family, a word in common, or other modules between
+    them.
     """
     if not 2 <= len(pairs) <= _LONGEST_DOUBTFUL or len(ours) != len(theirs) or len(pairs) != len(ours):
         return False
     if len({block.source.bag for block in pairs} | {block.target.bag for block in pairs}) > 1:
         return False
     one, other = counted(ours[0]), counted(theirs[0])
-    if bool(one.stem) == bool(other.stem) or _same_row(ours, theirs):
+    named = one if one.stem else other
+    if bool(one.stem) == bool(other.stem) or _fills_its_module(named) or _same_row(ours, theirs):
         return False
     return bool(_list_words(one) and _list_words(other)) and not _share_words(one, other)
+
+
+def _fills_its_module(node: Node) -> bool:
+    """Whether the module above holds nothing but a numbered node and the others of its stem, as a list does."""
+    return node.parent is not None and all(other.stem == node.stem for other in node.parent.children.values())
 
 
 def _same_row(ours: list[Node], theirs: list[Node]) -> bool:
