@@ -29,7 +29,7 @@ _KERNELS = ("kernel", "kernel:0")
 _MOST_KINDS = 24
 """Of one size, that are tried for what is usual."""
 
-_LEAST_USUAL = 0.6
+_LEAST_USUAL = 0.75
 """Factor below which a fit is no convention, even if no other is better."""
 
 
