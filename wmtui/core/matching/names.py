@@ -23,6 +23,7 @@ _STRANGE = 0.3
 _BOND = 0.5
 _ONE_SIDED = 0.3
 _MOST_INITIALS = 4
+_SPARSE = 4
 _APART = 0.4
 """Of a likeness where a telling word sets two apart."""
 
@@ -44,18 +45,60 @@ class Names:
         self._known: dict[tuple[int, int], float] = {}
         self._rarity = _rarity(source, target)
         self._initials = _initials(source, target)
+        self._bounds: dict[tuple[int, str], tuple[int, bool]] = {}
 
     def of(self, node: Node, root: Node) -> int:
         """Number of the phrase of a node's path, relative to ``root``."""
         key = (id(node), id(root))
         found = self._of_node.get(key)
         if found is None:
-            phrase = _phrase(node, root, self._initials)
+            phrase = self._phrase(node, root)
             found = self._ids.setdefault(phrase, len(self.phrases))
             if found == len(self.phrases):
                 self.phrases.append(phrase)
             self._of_node[key] = found
         return found
+
+    def _phrase(self, node: Node, root: Node) -> Phrase:
+        found: dict[str, float] = {}
+        weight = 1.0
+        at: Node | None = node
+        while at is not None and at is not root and len(found) < _MOST_WORDS:
+            own = _shortened(words(at.stem), self._initials)
+            binding = words(at.parent.stem) if at.parent is not None and at.parent is not root else ()
+            if own and len(binding) == 1 and binding[0] in BINDING and not own[0].startswith(("#", "norm")):
+                own = (f"{binding[0]}:{own[0]}", *own[1:])
+            for word in own:
+                found.setdefault(word, weight)
+            if at.index is not None and at.kin > 1:
+                found.setdefault(f"#{at.rank}/{at.kin}/{self._number(at)}", weight * _RANK_WEIGHT)
+            if own or at.kin > 1:
+                weight = max(weight * _DECAY, _LEAST)
+            at = at.parent
+        parent = node.parent
+        if (
+            parent is not None
+            and parent is not root
+            and set(words(node.stem)) <= _PLAIN
+            and 2 <= len(parent.children) <= 4
+        ):
+            for sibling in parent.children.values():
+                if sibling is not node and sibling.index is None and sibling.numel != node.numel:
+                    for word in words(sibling.stem):
+                        if word not in _PLAIN:
+                            found.setdefault(word, _CONTEXT_WEIGHT)
+        return tuple(found.items())
+
+    def _number(self, node: Node) -> str:
+        """The number of a node in its list, counted from the first; empty where the list leaves out most numbers."""
+        key = (id(node.parent), node.stem)
+        bounds = self._bounds.get(key)
+        if bounds is None:
+            siblings = node.parent.children.values() if node.parent is not None else (node,)
+            numbers = [other.index for other in siblings if other.index is not None and other.stem == node.stem]
+            first = min(numbers)
+            bounds = self._bounds[key] = (first, max(numbers) - first <= _SPARSE * len(numbers))
+        return str(node.index - bounds[0]) if node.index is not None and bounds[1] else ""
 
     def rarity(self, word: str) -> float:
         """Weight of a word: the rarer in both listings, the more."""
@@ -200,32 +243,6 @@ def _shortened(found: tuple[str, ...], initials: Initials) -> tuple[str, ...]:
             if found[k : k + len(row)] == row:
                 return _shortened((*found[:k], letters, *found[k + len(row) :]), initials)
     return found
-
-
-def _phrase(node: Node, root: Node, initials: Initials) -> Phrase:
-    found: dict[str, float] = {}
-    weight = 1.0
-    at: Node | None = node
-    while at is not None and at is not root and len(found) < _MOST_WORDS:
-        own = _shortened(words(at.stem), initials)
-        binding = words(at.parent.stem) if at.parent is not None and at.parent is not root else ()
-        if own and len(binding) == 1 and binding[0] in BINDING and not own[0].startswith(("#", "norm")):
-            own = (f"{binding[0]}:{own[0]}", *own[1:])
-        for word in own:
-            found.setdefault(word, weight)
-        if at.index is not None and at.kin > 1:
-            found.setdefault(f"#{at.rank}/{at.kin}/{at.index}", weight * _RANK_WEIGHT)
-        if own or at.kin > 1:
-            weight = max(weight * _DECAY, _LEAST)
-        at = at.parent
-    parent = node.parent
-    if parent is not None and parent is not root and set(words(node.stem)) <= _PLAIN and 2 <= len(parent.children) <= 4:
-        for sibling in parent.children.values():
-            if sibling is not node and sibling.index is None and sibling.numel != node.numel:
-                for word in words(sibling.stem):
-                    if word not in _PLAIN:
-                        found.setdefault(word, _CONTEXT_WEIGHT)
-    return tuple(found.items())
 
 
 def _rarity(source: Tree, target: Tree) -> dict[str, float]:

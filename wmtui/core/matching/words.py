@@ -15,7 +15,7 @@ _SAME_BINDING = 0.4
 """Likeness of ``post:proj`` and ``post:conv``: before or behind something in both."""
 
 _SAME_NUMBER = 0.6
-"""Likeness of the members of one number in lists of other lengths."""
+"""Likeness of the members of one number in lists of other lengths, both counted from their first."""
 
 _AN_END = 0.5
 """Likeness of the first of a list and ``in``, of the last and ``out``."""
@@ -86,7 +86,7 @@ def _ranks_alike(a: str, b: str) -> float:
     rank_a, length_a, number_a = (*a.split("/"), "", "")[:3]
     rank_b, length_b, number_b = (*b.split("/"), "", "")[:3]
     same_length = length_a == length_b or not length_a or not length_b
-    if not same_length and number_a == number_b:
+    if not same_length and number_a and number_a == number_b:
         return _SAME_NUMBER
     if rank_a == rank_b:
         return 1.0 if same_length else 0.4
