@@ -45,6 +45,7 @@ class Names:
         self._known: dict[tuple[int, int], float] = {}
         self._rarity = _rarity(source, target)
         self._initials = _initials(source, target)
+        self._lettered = _lettered(source) | _lettered(target)
         self._bounds: dict[tuple[int, str], tuple[int, bool]] = {}
 
     def of(self, node: Node, root: Node) -> int:
@@ -65,6 +66,12 @@ class Names:
         at: Node | None = node
         while at is not None and at is not root and len(found) < _MOST_WORDS:
             own = _shortened(words(at.stem), self._initials)
+            if not self._lettered.isdisjoint(own):
+                own = tuple(
+                    part
+                    for word in own
+                    for part in (words(f"{word[0]}_{word[1:]}") if word in self._lettered else (word,))
+                )
             binding = words(at.parent.stem) if at.parent is not None and at.parent is not root else ()
             if own and len(binding) == 1 and binding[0] in BINDING and not own[0].startswith(("#", "norm")):
                 own = (f"{binding[0]}:{own[0]}", *own[1:])
@@ -234,6 +241,13 @@ def _initials(source: Tree, target: Tree) -> Initials:
                             rows[letters].add(() if rest else row)
         found |= {next(iter(some)): letters for letters, some in rows.items() if len(some) == 1 and () not in some}
     return found
+
+
+def _lettered(tree: Tree) -> set[str]:
+    """Words that begin with the letter of a projection, where others do with another (``qcontent``, ``kcontent``)."""
+    vocabulary = {word for node in tree.walk() for word in words(node.stem) if word[0] in "qkv" and len(word) > 3}
+    rests = Counter(word[1:] for word in vocabulary)
+    return {word for word in vocabulary if rests[word[1:]] > 1}
 
 
 def _shortened(found: tuple[str, ...], initials: Initials) -> tuple[str, ...]:

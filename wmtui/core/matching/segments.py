@@ -16,6 +16,9 @@ _WEIGHT_NORM = {
 _AVERAGED = re.compile(r"[./](?:~[./])?(?:moving_(mean|variance)|(mean|var)_ema)[./]average$")
 """The average that a module of its own keeps of a statistic (Sonnet, Haiku)."""
 
+_VARIABLES = ("weight", "bias", "running_mean", "running_var")
+"""Keras numbers a layer's own variables (``dense/vars/0``) in this order."""
+
 _INDEX = re.compile(r"^(.*?)([0-9]+)$", re.DOTALL)
 _SQUARE = re.compile(r"()([0-9]+)x\2")
 """A resolution (``64x64``) that counts the stages of a network."""
@@ -73,6 +76,9 @@ class Segments:
         if "parametrizations" in key:
             for long, short in _WEIGHT_NORM.items():
                 key = key.replace(long.replace(".", self.separator), self.separator + short)
+        head, variables, place = key.rpartition(f"{self.separator}vars{self.separator}")
+        if variables and place.isdecimal() and int(place) < len(_VARIABLES):
+            key = f"{head}{self.separator}{_VARIABLES[int(place)]}"
         if "average" in key and (match := _AVERAGED.search(key)):
             key = f"{key[: match.start()]}{self.separator}moving_{match[1] or match[2]}"
         if self.separator == "_":
