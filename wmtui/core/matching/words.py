@@ -94,12 +94,12 @@ def _ranks_alike(a: str, b: str) -> float:
 
 
 def _is_end(rank: str, word: str) -> bool:
-    """Whether a rank is the first of a list and a word says so (``in``), or the last (``out``)."""
+    """Whether a rank is the first of a list and a word says so (``in``), or the last (``out``, ``final``)."""
     own, length, _ = (*rank[1:].split("/"), "", "")[:3]
     return (
         rank[0] == "#"
         and bool(length)
-        and (word == "in" if own == "0" else word == "out" and int(own) + 1 == int(length))
+        and (word == "in" if own == "0" else word in ("out", "final") and int(own) + 1 == int(length))
     )
 
 
