@@ -123,7 +123,7 @@ class Names:
         ours, theirs = self.phrases[a], self.phrases[b]
         apart = any(
             word in among.telling and all(alike(word, other) < _STRANGE for other, _ in there)
-            for here, there in ((ours, theirs), (theirs, ours))
+            for here, there in ((_own_words(ours), _own_words(theirs)), (_own_words(theirs), _own_words(ours)))
             for word, _ in here
         )
         return self._overlap(ours, theirs, among) * (_APART if apart else 1.0), apart
@@ -159,6 +159,11 @@ def _own_rank(phrase: Phrase) -> str:
     return next((word for word, depth in phrase if word[0] == "#" and "/" in word and depth >= _RANK_WEIGHT), "")
 
 
+def _own_words(phrase: Phrase) -> Phrase:
+    """The words of a phrase that stand in the path, not lent by siblings."""
+    return tuple(part for part in phrase if part[1] != _CONTEXT_WEIGHT)
+
+
 class Contrast(NamedTuple):
     """What words say among competitors.
 
@@ -182,11 +187,14 @@ def contrast(ours: Sequence[Phrase], theirs: Sequence[Phrase]) -> Contrast:
     tally: dict[str, list[int]] = {}
     for phrases in (ours, theirs):
         counts: Counter[str] = Counter()
+        told: Counter[str] = Counter()
         for phrase in phrases:
             counts.update({word for word, _ in phrase})
+            told.update({word for word, _ in _own_words(phrase)})
         sides.append(set(counts))
-        for word, count in counts.items():
+        for word, count in told.items():
             tally.setdefault(word, []).append(count)
+        for word, count in counts.items():
             part = count / len(phrases) if len(phrases) > 1 else 0.0
             share[word] = max(share.get(word, 0.0), part)
     weights = {word: max(0.02, 1.0 - part) * (0.6 if word[0] == "#" else 1.0) for word, part in share.items()}
@@ -203,8 +211,9 @@ def contrast(ours: Sequence[Phrase], theirs: Sequence[Phrase]) -> Contrast:
             weights[word] *= _ONE_SIDED
     telling = {
         word
-        for word in sides[0] & sides[1]
-        if word[0] != "#"
+        for word in tally
+        if len(tally[word]) == len(sides)
+        and word[0] != "#"
         and word not in _PLAIN
         and all(number < len(phrases) for number, phrases in zip(tally[word], (ours, theirs), strict=True))
         and min(tally[word]) >= _AS_MANY * max(tally[word])

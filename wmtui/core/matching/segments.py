@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from wmtui.core.matching.leaves import COMPOUND_LEAVES, PREFIXES
+from wmtui.core.matching.leaves import COMPOUND_LEAVES, PREFIXES, TELLING
 from wmtui.core.wrappers import WRAPPERS
 
 _WEIGHT_NORM = {
@@ -153,6 +153,9 @@ def _classes_in_leaves(paths: Sequence[Path]) -> dict[Path, Path]:
     known = set(paths)
     found: dict[Path, Path] = {}
     for parent, leaf in paths:
+        if (parent, f"{leaf}_bias") in known and leaf not in TELLING:
+            found[parent, leaf], found[parent, f"{leaf}_bias"] = (leaf, "weight"), (leaf, "bias")
+            continue
         unit = leaf.removesuffix("_weight")
         if unit and unit != leaf and (parent, f"{unit}_bias") in known:
             found[parent, leaf], found[parent, f"{unit}_bias"] = (unit, "weight"), (unit, "bias")
