@@ -64,4 +64,4 @@ class Tally:
                     agreed -= weight * _UNEVEN ** abs(ours.index(a) - theirs.index(b))
             if b in theirs:
                 yours -= weight
-        return 2 * agreed / (mine + yours) if mine + yours > 1e-6 else None
+        return min(1.0, 2 * agreed / (mine + yours)) if mine + yours > 1e-6 else None
