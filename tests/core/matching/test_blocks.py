@@ -201,12 +201,3 @@ def test_blocks_of_a_flat_list_that_fell_to_several_lists_stand_in_order():
             source[f"layers.{k}.{part}_{k}.weight"] = size
             target[f"model.{place}.{part}.weight"] = size
     assert matched(source, target) == dict(zip(source, target, strict=True))
-
-
-def test_a_module_that_is_all_of_a_block_is_not_paired_with_a_part_of_its_partner():
-    conv, norm = (8, 8, 1, 1), (8,)
-    branch = {"0": conv, "1": norm, "3": (8, 1, 3, 3), "4": norm, "5": conv, "6": norm}
-    source = blocks("stage", {f"branch2.{key}.weight": shape for key, shape in branch.items()})
-    names = {"0": "0.conv", "1": "0.bn", "3": "1.conv", "4": "1.bn", "5": "2.conv", "6": "2.bn"}
-    target = blocks("layers", {f"branch2.{names[key]}.weight": shape for key, shape in branch.items()})
-    assert matched(source, target) == dict(zip(source, target, strict=True))
