@@ -27,6 +27,7 @@ PAIRS = (
 )
 HELD = (
     "audiocraft_musicgen_small_lm__hf",
+    "cadene_polynet__pytorchcv",
     "chainercv_faster_rcnn_vgg16_voc__chenyuntc",
     "descript_dac_44khz__hf",
     "fb_dit_xl2_256__diffusers",

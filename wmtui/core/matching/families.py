@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
-from wmtui.core.matching.lists import ROW, collect, counted, crosswise, list_of
+from wmtui.core.matching.lists import ROW, alone, collect, counted, crosswise, list_of
 from wmtui.core.matching.mending import in_order, narrowed
 from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.roles import margins
@@ -197,6 +197,7 @@ class Families:
         self, a: Node, b: Node, ours: dict[str, list[Node]], theirs: dict[str, list[Node]], tally: Tally
     ) -> list[Block] | None:
         bounds = []
+        ours, theirs = _without_twins(a, ours), _without_twins(b, theirs)
         sizes_a, sizes_b = self._largest(0, ours), self._largest(1, theirs)
         for key_a, size_a in sizes_a.items():
             for key_b, size_b in sizes_b.items():
@@ -234,6 +235,13 @@ class Families:
         if not self._here and _direction_unknown(chosen[0], chosen[1], best[1]):
             return [block._replace(doubtful=True) for block in best[1]]
         return best[1]
+
+
+def _without_twins(scope: Node, families: dict[str, list[Node]]) -> dict[str, list[Node]]:
+    """Families but for single modules with a number whose like could as well be meant (``path1``, ``path0_1x1``)."""
+    single = {key for key, nodes in families.items() if alone(nodes)}
+    like = _by_bag(scope) if single else {}
+    return {key: nodes for key, nodes in families.items() if key not in single or len(like.get(nodes[0].bag, ())) < 2}
 
 
 def _has_like(part: Node) -> bool:

@@ -18,6 +18,11 @@ def list_of(node: Node) -> list[Node]:
     return sorted(siblings, key=lambda child: child.index or 0)
 
 
+def alone(nodes: list[Node]) -> bool:
+    """Whether a family is one module that has a number but is no member of a list (``path1``)."""
+    return len(nodes) == 1 and bool(nodes[0].stem) and len(list_of(nodes[0])) == 1
+
+
 def counted(node: Node) -> Node:
     """The numbered module that a member of a family is, or is a part of."""
     return node.parent if node.index is None and node.parent is not None else node
