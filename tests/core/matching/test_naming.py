@@ -373,7 +373,7 @@ def test_a_name_that_begins_with_that_of_a_module_lies_beside_it():
     target = {expected[key]: source[key] for key in sorted(source, key=lambda k: order.index(places[k.split(".")[0]]))}
     assert matched(source, target) == expected
     streams = {"img_mod.linear.weight": "norm1.linear.weight", "txt_mod.linear.weight": "norm1_context.linear.weight"}
-    source = blocks("double", dict.fromkeys(streams, (48, 8)))
-    target = dict(sorted(blocks("blocks", dict.fromkeys(streams.values(), (48, 8))).items()))
-    found = matched(source, target)
-    assert all(found[key].endswith(streams[key.partition(".")[2].partition(".")[2]]) for key in source)
+    images = blocks("double", dict.fromkeys(streams, (48, 8)))
+    norms = dict(sorted(blocks("blocks", dict.fromkeys(streams.values(), (48, 8))).items()))
+    found = matched(images, norms)
+    assert all(found[key].endswith(streams[key.partition(".")[2].partition(".")[2]]) for key in images)
