@@ -11,12 +11,17 @@ def main() -> int:
     from wmtui.cli.main import run
 
     status = run(sys.argv[1:])
+    flush_streams()
+    return status
+
+
+def flush_streams() -> None:
+    """Write what is buffered, or drop it where the terminal is gone: Python's own last flush would end it with 120."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # the terminal is gone; Python would end with 120 on its own last flush
+        except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    return status
 
 
 if __name__ == "__main__":

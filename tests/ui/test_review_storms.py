@@ -117,6 +117,7 @@ def test_no_key_means_two_things():
 PROGRAM = """
 import sys
 from tests.ui.standins import *
+from wmtui.__main__ import flush_streams
 from wmtui.ui.app import ReviewApp
 from wmtui.ui.terminal import Terminal
 class FileJournal(MemoryJournal):
@@ -128,6 +129,7 @@ b = listing("b", *(f"y.{n}.{w}" for n in range(9) for w in "qk"))
 app = ReviewApp(side(a), side(b), match=SuffixMatch(a, b), journal=FileJournal(), save=NotingSave(),
     describe=NoValues(), command=no_command, terminal=Terminal())
 app.run()
+flush_streams()
 sys.exit(app.return_code)
 """
 
