@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
-from wmtui.core.matching.lists import ROW, alone, collect, counted, crosswise, list_of
+from wmtui.core.matching.lists import ROW, Lists, alone, collect, counted, crosswise, has_like
 from wmtui.core.matching.mending import in_order, narrowed
 from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.roles import margins
@@ -63,6 +63,7 @@ class Families:
         self._names = names
         self._aligner = Aligner(source, target)
         self._lost = source.sorted or target.sorted
+        self._lists = Lists()
         self._facts = sorted(facts)
         self._here: list[tuple[int, int]] = []
         self._wholes: dict[int, Node] = {}
@@ -108,10 +109,10 @@ class Families:
 
     def _out_of_step(self, block: Block) -> bool:
         """Whether a block has another place in its list than its partner, though the lists agree place by place."""
-        lists = list_of(block.source), list_of(block.target)
-        if len(lists[0]) != len(lists[1]) or lists[0].index(block.source) == lists[1].index(block.target):
+        (ours, place), (theirs, other) = self._lists.of(block.source), self._lists.of(block.target)
+        if len(ours) != len(theirs) or place == other:
             return False
-        return all(self._aligner.likeness(a, b)[0] >= _IN_STEP for a, b in zip(*lists, strict=True))
+        return all(self._aligner.likeness(a, b)[0] >= _IN_STEP for a, b in zip(ours, theirs, strict=True))
 
     def _twins(self, a: Node, b: Node, wholes: list[Block]) -> list[Block]:
         """Modules outside of lists of which a few hold the same (two towers), where their names tell which is which."""
@@ -221,7 +222,7 @@ class Families:
                 continue
             if self._lost and (key_a.endswith(ROW) or key_b.endswith(ROW)):
                 pairs = [
-                    block._replace(steady=not (_has_like(block.source) or _has_like(block.target))) for block in pairs
+                    block._replace(steady=not (has_like(block.source) or has_like(block.target))) for block in pairs
                 ]
             name = self._names.similarity(self._names.of(nodes_a[0], a), self._names.of(nodes_b[0], b))
             score = gain * (1 - _NAME_SHARE + _NAME_SHARE * name) * (1 + 0.004 * depth)
@@ -242,11 +243,6 @@ def _without_twins(scope: Node, families: dict[str, list[Node]]) -> dict[str, li
     single = {key for key, nodes in families.items() if alone(nodes)}
     like = _by_bag(scope) if single else {}
     return {key: nodes for key, nodes in families.items() if key not in single or len(like.get(nodes[0].bag, ())) < 2}
-
-
-def _has_like(part: Node) -> bool:
-    """Whether a block has another part that holds the same, so that only their order tells which is which."""
-    return part.index is not None or sum(other.bag == part.bag for other in (part.parent or part).children.values()) > 1
 
 
 def _stray(pairs: Sequence[Block]) -> bool:

@@ -10,6 +10,24 @@ ROW = "*"
 """Ends the names of families that are made up of several; they are of use as wholes only."""
 
 
+class Lists:
+    """The lists that numbered modules stand in, each read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], tuple[list[Node], dict[int, int]]] = {}
+
+    def of(self, node: Node) -> tuple[list[Node], int]:
+        """The list of a module, by number, and its place there; a module without a number stands alone."""
+        if node.index is None:
+            return [node], 0
+        key = (id(node.parent), node.stem)
+        if key not in self._known:
+            members = list_of(node)
+            self._known[key] = members, {id(member): place for place, member in enumerate(members)}
+        members, places = self._known[key]
+        return members, places[id(node)]
+
+
 def list_of(node: Node) -> list[Node]:
     """The list that a numbered module stands in, by number; a module without a number stands alone."""
     if node.index is None or node.parent is None:
@@ -67,6 +85,11 @@ def _parts(tree: Tree, blocks: list[Node]) -> list[Node]:
     whole = all(part.size > 1 and part.index is None for part in parts)
     whole = whole and sum(part.size for part in parts) == sum(block.size for block in blocks)
     return parts if whole and len(parts) > len(blocks) else []
+
+
+def has_like(part: Node) -> bool:
+    """Whether a block has another part that holds the same, so that only their order tells which is which."""
+    return part.index is not None or sum(other.bag == part.bag for other in (part.parent or part).children.values()) > 1
 
 
 def crosswise(ours: list[Node], theirs: list[Node]) -> bool:

@@ -352,9 +352,12 @@ class Solver:
 
 def _has_free_twin(support: Support, i: int, j: int, free: tuple[list[int], list[int]]) -> bool:
     """Whether one that is left over fits in the place of a row or column as well, by shape and by name."""
-    rivals = [(other, j) for other in free[0]] + [(i, other) for other in free[1]]
     fit, name = support.fit[i, j] - _AS_GOOD, support.name[i, j] - _AS_GOOD
-    return any(support.fit[cell] >= fit and support.name[cell] >= name for cell in rivals)
+    rows, columns = free
+    return bool(
+        ((support.fit[rows, j] >= fit) & (support.name[rows, j] >= name)).any()
+        or ((support.fit[i, columns] >= fit) & (support.name[i, columns] >= name)).any()
+    )
 
 
 def _unsteady(verdict: Verdict) -> Verdict:
