@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
+from wmtui.core.matching.directions import direction_unknown, share_words
 from wmtui.core.matching.lists import ROW, Lists, alone, collect, counted, crosswise, has_like
 from wmtui.core.matching.mending import in_order, narrowed
 from wmtui.core.matching.names import Names, contrast
@@ -20,7 +21,6 @@ from wmtui.core.matching.roles import margins
 from wmtui.core.matching.support import assign
 from wmtui.core.matching.tally import Tally, chain
 from wmtui.core.matching.tree import Node, Tree
-from wmtui.core.matching.words import alike, words
 
 _MOST_TWINS = 4
 _LEAST_MARGIN = 0.4
@@ -43,7 +43,6 @@ _WHOLE_SHARE = 0.15
 """What it adds to a pairing of lists that nothing is left over on either side."""
 
 _LEAST_SINGLE = 3
-_LONGEST_DOUBTFUL = 8
 _MOST_ALIGNMENTS = 20_000
 _MOST_FAMILIES = 64
 """Of one side in one scope; of more the largest are compared."""
@@ -162,7 +161,7 @@ class Families:
         if crosswise(ours, theirs):
             theirs = sorted(theirs, key=lambda node: (node.indices[-1], node.indices[-2]))
         pairs, gain = self._aligner.align(ours, theirs, self._here, self._wholes)
-        if not self._here and not (self._lost and _share_words(counted(ours[0]), counted(theirs[0]))):
+        if not self._here and not (self._lost and share_words(counted(ours[0]), counted(theirs[0]))):
             pairs, gain = self._as_listed(ours, theirs, pairs, gain)
         if max(len(ours), len(theirs)) > _LONGEST_REVERSED or len(ours) < 2:
             return pairs, gain
@@ -233,7 +232,7 @@ class Families:
                 best, chosen = (score, pairs), (nodes_a, nodes_b)
         if best is None or best[0] <= 0 or chosen is None:
             return None
-        if not self._here and _direction_unknown(chosen[0], chosen[1], best[1]):
+        if not self._here and direction_unknown(chosen[0], chosen[1], best[1]):
             return [block._replace(doubtful=True) for block in best[1]]
         return best[1]
 
@@ -269,51 +268,6 @@ def _agreement(a: Node, b: Node, pairs: Sequence[Block], tally: Tally) -> float:
 def _top(node: Node, scope: Node) -> list[int]:
     """The id of the scope's own module that holds a node, unless it is the node itself."""
     return chain(node, scope)[1:-1][-1:]
-
-
-def _direction_unknown(ours: list[Node], theirs: list[Node], pairs: list[Block]) -> bool:
-    """Whether a short family of like blocks could as well run in reverse.
-
-    A numbered attribute among others (``refinenet4``) and a list index (``layers.0``) agree in direction by convention
-    only, so it needs one more witness: other sizes somewhere in the family, a word in common, or other modules between
-    them.
-    """
-    if not 2 <= len(pairs) <= _LONGEST_DOUBTFUL or len(ours) != len(theirs) or len(pairs) != len(ours):
-        return False
-    if len({block.source.bag for block in pairs} | {block.target.bag for block in pairs}) > 1:
-        return False
-    one, other = counted(ours[0]), counted(theirs[0])
-    named = one if one.stem else other
-    if bool(one.stem) == bool(other.stem) or _fills_its_module(named) or _same_row(ours, theirs):
-        return False
-    return bool(_list_words(one) and _list_words(other)) and not _share_words(one, other)
-
-
-def _fills_its_module(node: Node) -> bool:
-    """Whether the module above holds nothing but a numbered node and the others of its stem, as a list does."""
-    return node.parent is not None and all(other.stem == node.stem for other in node.parent.children.values())
-
-
-def _same_row(ours: list[Node], theirs: list[Node]) -> bool:
-    """Whether the modules that hold two families hold the same in the same order, and not in the reversed one."""
-    parents = [{id(node.parent): node.parent for node in nodes} for nodes in (ours, theirs)]
-    rows = [
-        [child.bag for child in parent.children.values()] for found in parents for parent in found.values() if parent
-    ]
-    return len(rows) == 2 and rows[0] == rows[1] != rows[0][::-1]
-
-
-def _list_words(node: Node) -> set[str]:
-    """The words that name a family: of the numbered segment, or of the list that holds it."""
-    if node.stem or node.parent is None:
-        return set(words(node.stem))
-    above = node.parent.parent
-    return {*words(node.parent.stem), *(words(above.stem) if above is not None else ())}
-
-
-def _share_words(a: Node, b: Node) -> bool:
-    """Whether the names of two families have a word in common: they are counted alike then."""
-    return any(alike(one, other) for one in _list_words(a) for other in _list_words(b))
 
 
 def _mark(block: Block, a: Node, b: Node, used: tuple[set[int], set[int]], above: tuple[set[int], set[int]]) -> None:
