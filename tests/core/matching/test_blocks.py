@@ -201,3 +201,38 @@ def test_blocks_of_a_flat_list_that_fell_to_several_lists_stand_in_order():
             source[f"layers.{k}.{part}_{k}.weight"] = size
             target[f"model.{place}.{part}.weight"] = size
     assert matched(source, target) == dict(zip(source, target, strict=True))
+
+
+def test_a_middle_that_is_declared_behind_the_end_keeps_its_place_in_a_flat_list():
+    """The attention of the middle runs before that of the upper blocks, as its neighbours tell."""
+    res = {"norm1.weight": (8,), "conv1.weight": (8, 8, 3, 3), "conv2.weight": (8, 8, 1, 1)}
+    wide = {**res, "norm1.weight": (16,), "conv1.weight": (8, 16, 3, 3)}
+    middle = {**res, "conv1.weight": (8, 8, 5, 5)}
+    attn: dict[str, tuple[int, ...]] = {f"{name}.weight": (8, 8) for name in ("q", "k", "v")}
+    attn["norm.weight"] = (8,)
+    used: list[tuple[str, dict[str, tuple[int, ...]]]]
+    used = [(f"down.{k}.resnets.{i}", res) for k in (0, 1) for i in (0, 1)]
+    used += [("mid.resnets.0", middle), ("mid.attentions.0", attn), ("mid.resnets.1", middle)]
+    used += [(f"up.{k}.{part}", some) for k in (0, 1)
+             for part, some in (("resnets.0", wide), ("resnets.1", wide), ("attentions.0", attn))]  # fmt: skip
+    expected = {f"modules.{k}.{name}": f"{place}.{name}" for k, (place, some) in enumerate(used) for name in some}
+    shapes = {f"{place}.{name}": shape for place, some in used for name, shape in some.items()}
+    declared = sorted(shapes, key=lambda key: (("down", "up", "mid").index(key.split(".")[0]), "resnets" in key))
+    found = matched({key: shapes[name] for key, name in expected.items()}, {key: shapes[key] for key in declared})
+    assert found == expected
+
+
+def test_parts_of_blocks_without_a_number_of_their_own_are_found_in_a_flat_list():
+    """Two convolutions and two norms of one size each, which only the blocks that hold them keep apart."""
+    res = {"norm1.weight": (8,), "conv1.weight": (8, 16, 3, 3), "norm2.weight": (8,), "conv2.weight": (8, 8, 3, 3)}
+    change = {"norm1.weight": (8,), "conv1.weight": (8, 8, 3, 3), "norm2.weight": (8,), "conv2.weight": (8, 8, 3, 3)}
+    parts: dict[str, dict[str, tuple[int, ...]]] = {"resnets.0": res, "resnets.1": res}
+    parts |= {"skip_norm": {"weight": (8,)}, "skip_conv": {"weight": (3, 8, 3, 3)}, "change": change}
+    used: list[tuple[str, dict[str, tuple[int, ...]]]]
+    used = [(f"up.{k}.{part}", some) for k in range(5) for part, some in parts.items()]
+    expected = {f"modules.{k}.{name}": f"{place}.{name}" for k, (place, some) in enumerate(used) for name in some}
+    shapes = {f"{place}.{name}": shape for place, some in used for name, shape in some.items()}
+    order = ("resnets", "change", "skip_conv", "skip_norm")
+    declared = sorted(shapes, key=lambda key: (key.split(".")[1], order.index(key.split(".")[2])))
+    found = matched({key: shapes[name] for key, name in expected.items()}, {key: shapes[key] for key in declared})
+    assert found == expected

@@ -61,6 +61,7 @@ class Families:
     def __init__(self, source: Tree, target: Tree, names: Names, facts: Sequence[tuple[int, int]] = ()) -> None:
         self._names = names
         self._aligner = Aligner(source, target)
+        self._kept = not source.sorted, not target.sorted
         self._lost = source.sorted or target.sorted
         self._lists = Lists()
         self._facts = sorted(facts)
@@ -84,22 +85,28 @@ class Families:
         for block in wholes:
             found.append(block)
             _mark(block, a, b, used, above)
+        parts = False
         for _ in range(_MOST_ROUNDS):
-            ours = collect(self._aligner.source, a, used[0], above[0], kept)
-            theirs = collect(self._aligner.target, b, used[1], above[1], kept)
+            ours = collect(self._aligner.source, a, used[0], above[0], kept, parts)
+            theirs = collect(self._aligner.target, b, used[1], above[1], kept, parts)
             best = self._best(a, b, ours, theirs, tally) if ours and theirs else None
-            if best is None:
+            if parts and best is not None:
+                best = [block for block in best if block.source.bag == block.target.bag]
+            if best:
+                best = [narrowed(block) if block.likeness < _STRAY else block for block in best]
+                found += best
+                for block in best:
+                    tally.cast(_top(block.source, a), _top(block.target, b), float(block.source.size))
+                    _mark(block, a, b, used, above)
+            elif parts:
                 break
-            best = [narrowed(block) if block.likeness < _STRAY else block for block in best]
-            found += best
-            for block in best:
-                tally.cast(_top(block.source, a), _top(block.target, b), float(block.source.size))
-                _mark(block, a, b, used, above)
+            else:
+                parts = True
         found += self._singles(_modules(a, used[0], above[0]), _modules(b, used[1], above[1]))
         # what could as well be another block leaves its place to a third: all of that content are as doubtful
         contested = {block.target.bag for block in found if not block.steady}
         known = [block._replace(steady=block.steady and block.target.bag not in contested) for block in found]
-        return known if self._here or self._lost else in_order(known)
+        return known if self._here else in_order(known, a, b, self._kept)
 
     def _known(self, a: Node, b: Node) -> list[Block]:
         """Modules that are paired before any list is looked at."""

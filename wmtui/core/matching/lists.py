@@ -46,11 +46,16 @@ def counted(node: Node) -> Node:
     return node.parent if node.index is None and node.parent is not None else node
 
 
-def collect(tree: Tree, scope: Node, used: set[int], above: set[int], kept: set[int]) -> dict[str, list[Node]]:
+def collect(
+    tree: Tree, scope: Node, used: set[int], above: set[int], kept: set[int], parts: bool = False
+) -> dict[str, list[Node]]:
     """Families in a scope by relative template: numbered subtrees of two units and more, by their indices.
 
     A module that is all of the scope is no member. Of the ``used`` those that are ``kept`` too stand among the members
     that are open; none of others does.
+
+    Args:
+        parts: whether parts of numbered modules that have no number of their own (``up.#.resnet``) are families, too.
     """
     found: defaultdict[str, list[Node]] = defaultdict(list)
     open_: set[str] = set()
@@ -62,7 +67,8 @@ def collect(tree: Tree, scope: Node, used: set[int], above: set[int], kept: set[
                 continue
             template = child.template[start:]
             if id(child) not in used:
-                if child.index is not None and id(child) not in above and child.size < scope.size:
+                numbered = child.index is not None or (parts and len(child.indices) > len(scope.indices))
+                if numbered and id(child) not in above and child.size < scope.size:
                     found[template].append(child)
                     open_.add(template)
                 stack.append(child)

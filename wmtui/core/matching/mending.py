@@ -34,23 +34,61 @@ def _inside(node: Node, bag: int) -> Node | None:
     return found
 
 
-def in_order(blocks: Sequence[Block]) -> list[Block]:
+def in_order(blocks: Sequence[Block], a: Node, b: Node, kept: tuple[bool, bool]) -> list[Block]:
     """Blocks, those of one list that fell to several of the other side's paired anew in the order of the listings.
 
     Each alignment finds some of the places that a content may have, and cannot know what is left to the next one.
+
+    Args:
+        a, b: the scopes that hold them.
+        kept: whether the listings of source and target have kept their order, which several lists need.
     """
     groups: defaultdict[int, list[int]] = defaultdict(list)
     for place, block in enumerate(blocks):
         if not block.doubtful and block.source.bag == block.target.bag:
             groups[block.source.bag].append(place)
     mended = list(blocks)
-    for places in groups.values():
+    for bag, places in groups.items():
         members = [(blocks[place].source, blocks[place].target) for place in places]
-        if _divided(members) or _divided([(target, source) for source, target in members]):
-            ours, theirs = (sorted(side, key=lambda node: node.lo) for side in zip(*members, strict=True))
-            for place, a, b in zip(places, ours, theirs, strict=True):
-                mended[place] = blocks[place]._replace(source=a, target=b)
+        back = [(target, source) for source, target in members]
+        others = [(block.source, block.target) for block in blocks if block.source.bag != bag]
+        if kept[1] and _divided(members):
+            ours = sorted((node for node, _ in members), key=lambda node: node.lo)
+            theirs = _by_sections([node for node, _ in back], b, [(other, node.lo) for node, other in others])
+        elif kept[0] and _divided(back):
+            ours = _by_sections([node for node, _ in members], a, [(node, other.lo) for node, other in others])
+            theirs = sorted((node for node, _ in back), key=lambda node: node.lo)
+        else:
+            continue
+        for place, source, target in zip(places, ours, theirs, strict=True):
+            mended[place] = blocks[place]._replace(source=source, target=target)
     return mended
+
+
+def _by_sections(nodes: Sequence[Node], scope: Node, others: Sequence[tuple[Node, int]]) -> list[Node]:
+    """Nodes in the order of the modules of their scope that hold them; of those as their other blocks tell it.
+
+    A network may declare its middle behind its end, which the partners of what both hold do not.
+
+    Args:
+        others: other nodes of the scope, with the places of their partners.
+    """
+    spans: dict[int, tuple[int, int]] = {}
+    for node, place in others:
+        section = _section(node, scope)
+        low, high = spans.get(section, (place, place))
+        spans[section] = min(low, place), max(high, place)
+    sections = {_section(node, scope) for node in nodes}
+    known = sorted(spans[section] for section in sections & spans.keys())
+    apart = len(known) == len(sections) and all(one[1] < other[0] for one, other in pairwise(known))
+    return sorted(nodes, key=lambda node: (spans[_section(node, scope)] if apart else (0, 0), node.lo))
+
+
+def _section(node: Node, scope: Node) -> int:
+    """The id of the scope's own module that holds a node."""
+    while node.parent is not None and node.parent is not scope:
+        node = node.parent
+    return id(node)
 
 
 def _divided(members: Sequence[tuple[Node, Node]]) -> bool:
