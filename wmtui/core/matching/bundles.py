@@ -7,10 +7,11 @@ each number would be decided by itself. All members of a bundle have the same ro
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from wmtui.core.matching.directions import Directions
 from wmtui.core.matching.roles import margins
 from wmtui.core.matching.support import ROLE, Floats, Support, assign
 from wmtui.core.matching.tree import Node, Tree
@@ -20,6 +21,8 @@ _OTHER_NUMBER = 0.6
 """Of a pair's support where its two bundles correspond in length, but its numbers do not."""
 
 _LEAST = 2
+
+Facing = Callable[[list[int], list[int]], list[int]]
 
 
 def _bundles(tree: Tree, scope: Node, units: Sequence[int], turned: Sequence[float] = ()) -> list[list[int]]:
@@ -49,13 +52,13 @@ def _split(tree: Tree, units: Sequence[int], members: Sequence[int]) -> list[lis
     return [part for part in parts.values() if len(part) >= _LEAST]
 
 
-def _joint(support: Support, ours: Sequence[list[int]], theirs: Sequence[list[int]]) -> Floats:
+def _joint(support: Support, ours: Sequence[list[int]], theirs: Sequence[list[int]], facing: Facing) -> Floats:
     """Mean support of the members' pairs for bundles of one length, 0 where one of them cannot be."""
     joint: Floats = np.zeros((len(ours), len(theirs)))
     for a, members in enumerate(ours):
         for b, others in enumerate(theirs):
             if len(members) == len(others):
-                cells = support.total[members, others]
+                cells = support.total[members, facing(members, others)]
                 joint[a, b] = cells.mean() if cells.all() else 0.0
     return joint
 
@@ -66,6 +69,7 @@ def settle(
     support: Support,
     scale: Floats,
     turned: Sequence[float],
+    directions: Directions,
 ) -> None:
     """Decide which bundles correspond, and let that speak as a role for the pairs of their members.
 
@@ -74,24 +78,34 @@ def settle(
     Args:
         source, target: trees and scopes of the support's rows and columns.
         scale: what the support's kinds of evidence are multiplied by.
+        directions: which lists are counted the other way round.
         turned: places of the rows, where their blocks run the other way than their numbers; else none.
     """
     ours, theirs = _bundles(*source, support.rows, turned), _bundles(*target, support.columns)
     if not ours or not theirs:
         return
-    joint = _joint(support, ours, theirs)
+
+    def facing(members: list[int], others: list[int]) -> list[int]:
+        """The members of the second bundle in the direction of the first."""
+        nodes = (
+            [source[0].nodes[support.rows[i]] for i in members],
+            [target[0].nodes[support.columns[j]] for j in others],
+        )
+        return others[::-1] if not turned and directions.opposite(*nodes) else others
+
+    joint = _joint(support, ours, theirs, facing)
     alone_a, alone_b = ~joint.any(1), ~joint.any(0)
     parts_a = [part for k in np.flatnonzero(alone_a) for part in _split(source[0], support.rows, ours[k])]
     parts_b = [part for k in np.flatnonzero(alone_b) for part in _split(target[0], support.columns, theirs[k])]
     if parts_a or parts_b:
         ours, theirs = [*ours, *parts_a], [*theirs, *parts_b]
-        joint = _joint(support, ours, theirs)
+        joint = _joint(support, ours, theirs, facing)
     chosen = assign(joint)
     for a, b in zip(*np.nonzero(joint), strict=True):
-        block = np.ix_(ours[a], theirs[b])
+        block = np.ix_(ours[a], facing(ours[a], theirs[b]))
         support.total[block] *= np.where(np.eye(len(ours[a]), dtype=bool), 1.0, _OTHER_NUMBER)
     for a, margin in margins(joint, chosen).items():
-        cells = (ours[a], theirs[chosen[a]])
+        cells = (ours[a], facing(ours[a], theirs[chosen[a]]))
         before = support.role[cells]
         after = np.maximum(before, min(1.0, max(0.0, margin) / _FULL_MARGIN))
         support.role[cells] = after

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
-from wmtui.core.matching.directions import direction_unknown, share_words
+from wmtui.core.matching.directions import Directions, direction_unknown, ends_differ, share_words
 from wmtui.core.matching.lists import ROW, Lists, alone, collect, counted, crosswise, has_like
 from wmtui.core.matching.mending import in_order, narrowed
 from wmtui.core.matching.names import Names, contrast
@@ -58,8 +58,11 @@ class Families:
         facts: pairs of units that the user has decided.
     """
 
-    def __init__(self, source: Tree, target: Tree, names: Names, facts: Sequence[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self, source: Tree, target: Tree, names: Names, directions: Directions, facts: Sequence[tuple[int, int]] = ()
+    ) -> None:
         self._names = names
+        self._directions = directions
         self._aligner = Aligner(source, target)
         self._kept = not source.sorted, not target.sorted
         self._lost = source.sorted or target.sorted
@@ -67,6 +70,7 @@ class Families:
         self._facts = sorted(facts)
         self._here: list[tuple[int, int]] = []
         self._wholes: dict[int, Node] = {}
+        self._wholes_back: dict[int, Node] = {}
         self._alignments = 0
 
     # -- choice of families ----------------------------------------------------------------------------------------
@@ -81,6 +85,7 @@ class Families:
         tally = Tally()
         wholes = [] if self._here else self._known(a, b)
         self._wholes = {id(block.source): block.target for block in wholes}
+        self._wholes_back = {id(block.target): block.source for block in wholes}
         kept = {id(node) for block in wholes for node in block[:2]}
         for block in wholes:
             found.append(block)
@@ -168,6 +173,10 @@ class Families:
         if crosswise(ours, theirs):
             theirs = sorted(theirs, key=lambda node: (node.indices[-1], node.indices[-2]))
         pairs, gain = self._aligner.align(ours, theirs, self._here, self._wholes)
+        if not self._here and self._opposite(ours, theirs):
+            turned, turned_gain = self._aligner.align(ours, theirs[::-1], self._here, self._wholes)
+            if turned_gain > gain - _TIE:
+                return turned, turned_gain
         if not self._here and not (self._lost and share_words(counted(ours[0]), counted(theirs[0]))):
             pairs, gain = self._as_listed(ours, theirs, pairs, gain)
         if max(len(ours), len(theirs)) > _LONGEST_REVERSED or len(ours) < 2:
@@ -185,6 +194,14 @@ class Families:
                 pairs, gain = turned, turned_gain
                 least = max(least, gain + _TIE)
         return pairs, gain
+
+    def _opposite(self, ours: list[Node], theirs: list[Node]) -> bool:
+        """Whether what is known around two families tells that they are counted in opposite directions."""
+        return (
+            self._directions.opposite(ours, theirs)
+            or ends_differ(ours, theirs, self._wholes)
+            or ends_differ(theirs, ours, self._wholes_back)
+        )
 
     def _as_listed(
         self, ours: list[Node], theirs: list[Node], pairs: list[Block], gain: float
@@ -239,7 +256,7 @@ class Families:
                 best, chosen = (score, pairs), (nodes_a, nodes_b)
         if best is None or best[0] <= 0 or chosen is None:
             return None
-        if not self._here and direction_unknown(chosen[0], chosen[1], best[1]):
+        if not (self._here or self._opposite(*chosen)) and direction_unknown(*chosen, best[1]):
             return [block._replace(doubtful=True) for block in best[1]]
         return best[1]
 

@@ -50,7 +50,7 @@ class Solver:
     def __init__(self, state: State) -> None:
         self.state = state
         facts = sorted(state.partners.items())
-        self.families = Families(state.source, state.target, state.names, facts)
+        self.families = Families(state.source, state.target, state.names, state.directions, facts)
         self.memo: dict[tuple[int, int], Solution] = {}
         self._records: dict[tuple[int, int], list[tuple[list[str], list[str], Floats]]] = {}
         self._shape_counts = (Counter(state.source.shapes), Counter(state.target.shapes))

@@ -100,7 +100,7 @@ def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], round
     if on.votes:
         vote(state, scope, support, base, scale, rounds)
     if on.roles:
-        settle((state.source, a), (state.target, b), support, scale, turned)
+        settle((state.source, a), (state.target, b), support, scale, turned, state.directions)
         apply_facts(state, support)
     return support
 
