@@ -236,3 +236,27 @@ def test_parts_of_blocks_without_a_number_of_their_own_are_found_in_a_flat_list(
     declared = sorted(shapes, key=lambda key: (key.split(".")[1], order.index(key.split(".")[2])))
     found = matched({key: shapes[name] for key, name in expected.items()}, {key: shapes[key] for key in declared})
     assert found == expected
+
+
+def test_the_roles_of_a_block_hold_where_a_longer_one_keeps_it_inside():
+    """Without a skip there is no first norm, and the other two tell by their numbers which ones they are."""
+    own = {
+        "norm2": ("norm1", (8,)), "attn.q": ("attn.to_q", (8, 8)), "attn.proj": ("attn.to_out", (8, 8)),
+        "norm3": ("norm3", (8,)), "mlp.fc1": ("ff.0", (32, 8)), "mlp.fc2": ("ff.2", (8, 32)),
+    }  # fmt: skip
+    expected, shapes = {}, {}
+    for k in range(3):
+        for name, (there, shape) in own.items():
+            expected[f"in_blocks.{k}.{name}.weight"] = f"net.in_blocks.{k}.{there}.weight"
+            shapes[f"in_blocks.{k}.{name}.weight"] = shape
+    outer = {"norm1": ("skip.norm", (8,))} | {key: (f"block.{there}", shape) for key, (there, shape) in own.items()}
+    outer["skip_linear"] = ("skip.linear", (8, 16))
+    for k in range(3):
+        for name, (there, shape) in outer.items():
+            expected[f"out_blocks.{k}.{name}.weight"] = f"net.out_blocks.{k}.{there}.weight"
+            shapes[f"out_blocks.{k}.{name}.weight"] = shape
+    target = {name: shapes[key] for key, name in expected.items()}
+    order = ("skip.linear", "skip.norm", "attn.", "norm", "ff.")
+    place = {name: next(k for k, part in enumerate(order) if part in name) for name in target}
+    declared = sorted(target, key=lambda name: (".".join(name.split(".")[:3]), place[name]))
+    assert matched(shapes, {name: target[name] for name in declared}) == expected

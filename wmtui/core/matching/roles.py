@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 Floats = NDArray[np.float64]
 Family = tuple[str, str]
 
-_LAST_NUMBER = re.compile(r"(.*?)[0-9]+([^0-9]*)$", re.DOTALL)
+_LAST_NUMBER = re.compile(r"(.*?)([0-9]+)([^0-9]*)$", re.DOTALL)
 
 _FULL_MARGIN = 0.12
 _TRANSFER = 0.8
@@ -38,7 +38,7 @@ class Record(NamedTuple):
 def _list_of(path: str) -> str:
     """The path without its last number, the list that it is numbered in; empty where it has none."""
     found = _LAST_NUMBER.match(path)
-    return f"{found[1]}#{found[2]}" if found else ""
+    return f"{found[1]}#{found[3]}" if found else ""
 
 
 def margins(weights: Floats, chosen: Mapping[int, int]) -> dict[int, float]:
@@ -78,7 +78,7 @@ class Roles:
         self._owners: dict[tuple[Family, str], str] = {}
         self._at_home: dict[tuple[Family, str], tuple[str, float]] = {}
         self._abroad: defaultdict[str, list[tuple[Family, str, float]]] = defaultdict(list)
-        self._numbered: dict[Family, Counter[str]] = {}
+        self._numbered: dict[Family, dict[str, tuple[int, ...]]] = {}
 
     def has_source(self, family: Family, path: str) -> bool:
         """Whether the family decided a partner for that source role."""
@@ -104,7 +104,8 @@ class Roles:
         """Target roles and their evidence for a source role.
 
         Other families' decisions count less, and the less the surer the family is of another one; not at all for
-        the members of a numbered list that is longer or shorter there: ``norm2`` of two is not that of three.
+        the members of a numbered list that is longer or shorter there: ``norm2`` of two is not that of three, unless
+        its two are numbered as the last of three are.
 
         Args:
             inside: whether the scope is a block, not the whole listing.
@@ -117,13 +118,16 @@ class Roles:
         listed = _list_of(path)
         at_home, sure = self._at_home.get((family, path), ("", 0.0))
         for other, target, value in abroad:
-            if other != family and (not listed or self._length(family, listed) == self._length(other, listed)):
+            if other != family and (not listed or self._numbered_alike(family, other, listed)):
                 share = _TRANSFER * (1.0 if target == at_home else max(0.0, 1.0 - sure))
                 found[target] = max(found.get(target, 0.0), share * value)
         return found
 
-    def _length(self, family: Family, listed: str) -> int:
-        return self._numbered.get(family, Counter())[listed]
+    def _numbered_alike(self, family: Family, other: Family, listed: str) -> bool:
+        """Whether a list has as many members in two families, or lacks the first of them in one of the two."""
+        ours, theirs = (self._numbered.get(key, {}).get(listed, ()) for key in (family, other))
+        few, many = sorted((ours, theirs), key=len)
+        return len(few) == len(many) or few == many[-len(few) :] != many[: len(few)]
 
     def learn(self, records: Sequence[Record]) -> None:
         """Solve one assignment per family over the support of all its instances."""
@@ -138,7 +142,11 @@ class Roles:
         paths_b = {path: k for k, path in enumerate(dict.fromkeys(p for m in members for p in m.paths_b))}
         if not paths_a or not paths_b or len(paths_a) * len(paths_b) > _MOST_CELLS:
             return
-        self._numbered[family] = Counter(map(_list_of, paths_a))
+        numbers: defaultdict[str, set[int]] = defaultdict(set)
+        for path in paths_a:
+            if found := _LAST_NUMBER.match(path):
+                numbers[_list_of(path)].add(int(found[2]))
+        self._numbered[family] = {listed: tuple(sorted(some)) for listed, some in numbers.items()}
         total: Floats = np.zeros((len(paths_a), len(paths_b)))
         instances: Counter[str] = Counter()
         for member in members:

@@ -170,7 +170,7 @@ def _fill(state: State, scope: Scope, support: Support, by_numel: Mapping[int, t
             x = support.rows[i]
             phrase = names.of(state.source.nodes[x], a)
             path = state.path(0, x, a)
-            roles = state.roles.targets_of(family, path, inside=a is not state.source.root)
+            roles = _wrapped(state.roles.targets_of(family, path, inside=a is not state.source.root), paths_b)
             block_a = scope.from_a.get(x)
             for j, path_b, phrase_b in zip(group_b, paths_b, phrases_b, strict=True):
                 y = support.columns[j]
@@ -192,6 +192,16 @@ def _fill(state: State, scope: Scope, support: Support, by_numel: Mapping[int, t
                     if i in support.taken_a or j in support.taken_b:
                         price *= _ROLE_TAKEN
                     support.place[i, j] = price
+
+
+def _wrapped(roles: Mapping[str, float], paths: Sequence[str]) -> Mapping[str, float]:
+    """Roles of other families, those that a scope has in a module of it only (``block.norm1``) by their paths there."""
+    found = dict(roles)
+    for role, value in roles.items():
+        inner = [path for path in paths if path.endswith(f".{role}")] if role not in paths else ()
+        if len(inner) == 1:
+            found.setdefault(inner[0], value)
+    return found
 
 
 def _exactness(state: State, x: int, y: int) -> float:
