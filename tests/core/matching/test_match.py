@@ -252,3 +252,17 @@ def test_vectors_with_and_without_a_bias_compete_among_their_own_kind():
     assert found["layers.2.factor_1"] == "stage.2.scaling_a.weight"
     assert found["layers.2.factor_2"] == "stage.2.scaling_b.weight"
     assert found["layers.2.norm1.weight"] == "stage.2.before.weight"
+
+
+def test_a_bias_that_is_kept_beside_its_weight_belongs_to_the_module_of_the_weight():
+    source: dict[str, tuple[int, ...]] = {}
+    expected: dict[str, str] = {}
+    for k in range(3):
+        source |= {f"body.{k}.conv1.0.weight": (8, 8, 3, 3), f"body.{k}.conv1.1.bias": (8,)}
+        source |= {f"body.{k}.conv2.weight": (8, 8, 3, 3), f"body.{k}.conv2.activation.bias": (8,)}
+        source |= {f"body.{k}.skip.weight": (8, 8)}
+        for part in ("conv1.0.weight", "conv1.1.bias", "conv2.weight", "conv2.activation.bias", "skip.weight"):
+            module, *_, leaf = part.split(".")
+            expected[f"body.{k}.{part}"] = f"body.{k}.{module}.{leaf}"
+    proposal = match(listing(source), listing({name: source[key] for key, name in expected.items()}))
+    assert mapping(proposal) == expected

@@ -13,6 +13,10 @@ from wmtui.core.matching.tree import Node
 _LEAST = 0.5
 _HEIGHT = 4
 _DECAY = 0.6
+_DIVIDED = 0.15
+"""For what one side keeps beside the module that the other side keeps it in (a bias of an activation)."""
+
+_FEW = 3
 _CROWD = 200
 _CROWD_KEPT = 50
 _CLASSES = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
@@ -57,7 +61,9 @@ def rescue(
     tasks = [(leaf, key, theirs[key]) for leaf, some in zip(ours, keys, strict=True) for key in some if key in theirs]
     if not tasks:
         return []
-    votes = _votes(state, pairs, [leaf for leaf, _, _ in tasks])
+    matched = list(pairs)
+    votes = _votes(state, matched, [leaf for leaf, _, _ in tasks])
+    partners = dict(matched), {j: i for i, j in matched}
     scored: list[tuple[float, _Leaf, _Leaf]] = []
     seen: set[tuple[int, int]] = set()
     for leaf, key, rivals in tasks:
@@ -76,7 +82,9 @@ def rescue(
             same = path == state.path(1, rival.unit, state.target.root)
             name = 1.0 if same else state.names.similarity(phrase, state.names.of(other, state.target.root))
             place = _place(votes, node, other)
-            scored.append((0.55 * name + 0.35 * place + 0.1 * (leaf.leaf == rival.leaf), leaf, rival))
+            value = 0.55 * name + 0.35 * place + 0.1 * (leaf.leaf == rival.leaf)
+            divided = _beside(node, partners[1].get(rival.unit)) or _beside(other, partners[0].get(leaf.unit))
+            scored.append((value + _DIVIDED * divided, leaf, rival))
     return _take(scored)
 
 
@@ -151,6 +159,12 @@ def _place(votes: dict[int, Counter[int]], node: Node, other: Node) -> float:
             return best
         at = at.parent
     return 0.0
+
+
+def _beside(node: Node, unit: int | None) -> bool:
+    """Whether a unit stands in the small module that holds a leaf's own."""
+    above = node.parent
+    return unit is not None and above is not None and above.size <= _FEW and above.lo <= unit < above.hi
 
 
 def _take(scored: list[tuple[float, _Leaf, _Leaf]]) -> list[Rescued]:
