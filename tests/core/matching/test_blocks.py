@@ -238,6 +238,18 @@ def test_parts_of_blocks_without_a_number_of_their_own_are_found_in_a_flat_list(
     assert found == expected
 
 
+def test_of_two_alike_the_first_stands_first_on_both_sides_though_it_leaves_a_gap():
+    """Two branches of one shape: the first goes on, the second is kept apart."""
+    parts = {"cv1": "main.0", "cv2": "short", "cv3": "main.1", "cv4": "main.2", "cv5": "final"}
+    sizes = {"cv1": (8, 16, 1, 1), "cv2": (8, 16, 1, 1), "cv3": (8, 8, 3, 3), "cv4": (8, 8, 1, 1), "cv5": (8, 32, 1, 1)}
+    expected, shapes = {}, {}
+    for part, place in parts.items():
+        for name, shape in (("conv", sizes[part]), ("bn", (8,))):
+            expected[f"pool.{part}.{name}.weight"] = f"neck.pool.{place}.{name}.weight"
+            shapes[f"pool.{part}.{name}.weight"] = shape
+    assert matched(shapes, {name: shapes[key] for key, name in expected.items()}) == expected
+
+
 def test_the_roles_of_a_block_hold_where_a_longer_one_keeps_it_inside():
     """Without a skip there is no first norm, and the other two tell by their numbers which ones they are."""
     own = {

@@ -32,6 +32,9 @@ _FACT_GAIN = 10.0
 _RANK = 0.5
 """What a pair of equal ranks is worth against a step without a gap."""
 
+_EVEN_RANK = 1.5
+"""The same, where both sides have equally many modules of that content."""
+
 
 class Block(NamedTuple):
     """Two corresponding blocks.
@@ -113,7 +116,13 @@ class Aligner:
         """Tells apart alignments of one gain: steps without a gap inside a module, and pairs of equal ranks."""
         steps = zip(_steps(ours, [a for a, _ in cells]), _steps(theirs, [b for _, b in cells]), strict=True)
         ranks_a, ranks_b = self._ranks(0, ours), self._ranks(1, theirs)
-        return sum(a and b for a, b in steps) + _RANK * sum(ranks_a[a] == ranks_b[b] for a, b in cells)
+        found = float(sum(a and b for a, b in steps))
+        for a, b in cells:
+            if ranks_a[a] == ranks_b[b]:
+                bags = ours[a].bag, theirs[b].bag
+                even = len(self._by_bag[0][bags[0]]) == len(self._by_bag[1][bags[1]])
+                found += _EVEN_RANK if even else _RANK
+        return found
 
     def _nearest(self, ours: list[Node], theirs: list[Node], weights: Floats) -> list[tuple[int, int]]:
         """The alignment of that gain whose pairs stand at like places of their listings."""
