@@ -272,3 +272,21 @@ def test_the_roles_of_a_block_hold_where_a_longer_one_keeps_it_inside():
     place = {name: next(k for k, part in enumerate(order) if part in name) for name in target}
     declared = sorted(target, key=lambda name: (".".join(name.split(".")[:3]), place[name]))
     assert matched(shapes, {name: target[name] for name in declared}) == expected
+
+
+def test_what_ends_a_stage_begins_the_next_one_though_one_of_them_has_the_size_of_its_own_stage():
+    """Where the stages are as wide, the way into one is as large as the way out of it."""
+    expected: dict[str, str] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    widths = (4, 8, 8, 8)
+    for stage, width in enumerate(widths):
+        for block in range(stage + 2):
+            for name, shape in (("norm", (width,)), ("fc1", (2 * width, width)), ("fc2", (width, 2 * width))):
+                expected[f"stages.{stage}.{block}.{name}.weight"] = f"levels.{stage}.blocks.{block}.{name}.weight"
+                shapes[f"stages.{stage}.{block}.{name}.weight"] = shape
+        if stage < 3:
+            expected[f"stages.{stage}.{stage + 2}.down.weight"] = f"levels.{stage + 1}.enter.down.weight"
+            size = 2 if stage == 0 else 1
+            shapes[f"stages.{stage}.{stage + 2}.down.weight"] = (widths[stage + 1], width, size, size)
+    target = {name: shapes[key] for key, name in expected.items()}
+    assert matched(shapes, target) == expected

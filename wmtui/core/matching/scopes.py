@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmtui.core.matching.confidence import clip, confidence
+from wmtui.core.matching.crossings import Crossings
 from wmtui.core.matching.crowds import MOST_CELLS, divide, pair_crowd
 from wmtui.core.matching.families import Families
 from wmtui.core.matching.fusions import MOST_UNITS, find_fused, find_stacked
@@ -53,6 +54,7 @@ class Solver:
         self.families = Families(state.source, state.target, state.names, state.directions, facts)
         self.memo: dict[tuple[int, int], Solution] = {}
         self._records: dict[tuple[int, int], list[tuple[list[str], list[str], Floats]]] = {}
+        self._crossings = Crossings(state.source, state.target)
         self._shape_counts = (Counter(state.source.shapes), Counter(state.target.shapes))
         self.sizes: dict[int, int] = {}
 
@@ -62,6 +64,7 @@ class Solver:
         passes = 2 if state.switches.roles else 1
         for number in range(passes):
             self.memo, self._records = {}, {}
+            self._crossings = Crossings(state.source, state.target)
             result = self.solve(state.source.root, state.target.root)
             if number + 1 < passes:
                 self._learn()
@@ -95,6 +98,7 @@ class Solver:
             ]
         )
         self.state.roles = roles
+        self.state.crossings = self._crossings.settled(times)
 
     # -- one pair of scopes ----------------------------------------------------------------------------------------
 
@@ -162,7 +166,9 @@ class Solver:
         problems, crowds = divide(state, *self._common(scope, gone_a, gone_b))
         for rows, columns in problems:
             state.check()
-            for i, j, verdict in self._assign(scope, rows, columns, doubted, solution):
+            decided = self._assign(scope, rows, columns, doubted, solution)
+            self._crossings.note(scope, [(i, j) for i, j, _ in decided])
+            for i, j, verdict in decided:
                 solution.pairs.append(UnitPair(i - a.lo, j - b.lo, verdict))
                 gone_a.add(i)
                 gone_b.add(j)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from wmtui.core.matching.crossings import Crossing
 from wmtui.core.matching.directions import Directions
 from wmtui.core.matching.mates import mates, norms_first
 from wmtui.core.matching.names import Names
@@ -42,6 +43,7 @@ class State:
         refused: pairs of units that the user refused.
         order_trust: 1 where both listings kept their order.
         order_rate: share of sure pairs in the same order, over all scopes of the pass before.
+        crossings: roles that the pass before paired across blocks rather than inside of them.
         directions: which lists are counted the other way round.
         mates: of both sides, for each norm the unit of its convolution, else -1.
         concordance: [agreeing, all] pairs of sure pairs, of this pass.
@@ -64,6 +66,7 @@ class State:
         self.shapes = Shapes(source, target, allow_transforms)
         self.names = Names(source, target)
         self.roles = Roles()
+        self.crossings: frozenset[Crossing] = frozenset()
         self.directions = Directions(source, target)
         first = norms_first(source, target)
         self.mates = (mates(source, first), mates(target, first))

@@ -163,6 +163,7 @@ def _fill(state: State, scope: Scope, support: Support, by_numel: Mapping[int, t
     family = (a.template, b.template)
     names, shapes, use_names = state.names, state.shapes, state.switches.names
     refused = state.refused
+    crossings = state.crossings if a is not state.source.root else ()
     for group_a, group_b in by_numel.values():
         paths_b = [state.path(1, support.columns[j], b) for j in group_b]
         phrases_b = [names.of(state.target.nodes[support.columns[j]], b) for j in group_b]
@@ -177,6 +178,10 @@ def _fill(state: State, scope: Scope, support: Support, by_numel: Mapping[int, t
                 factor, transform, *_ = shapes.fit(x, y)
                 if factor <= 0 or (refused and (x, y) in refused):
                     continue
+                block_b = scope.from_b.get(y)
+                own = crossings and block_a is None and block_b is None
+                if own and (state.source.nodes[x].template, state.target.nodes[y].template) in crossings:
+                    continue
                 support.fit[i, j] = factor
                 if transform is not Transform.NONE:
                     support.transforms[i, j] = transform
@@ -186,7 +191,6 @@ def _fill(state: State, scope: Scope, support: Support, by_numel: Mapping[int, t
                         support.exact[i, j] = _exactness(state, x, y)
                 if roles:
                     support.role[i, j] = roles.get(path_b, 0.0)
-                block_b = scope.from_b.get(y)
                 if block_a != block_b:
                     price = _ELSEWHERE if block_a is not None and block_b is not None else _ONE_ELSEWHERE
                     if i in support.taken_a or j in support.taken_b:
