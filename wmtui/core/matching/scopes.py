@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +41,9 @@ _AS_GOOD = 0.02
 _ROLE_DOUBT = 0.5
 _UNSTEADY = 0.8
 """Of the confidence inside a block that could as well be another one of its family."""
+
+_DOUBTED, _FOLLOWS_DOUBT = 0.5, 0.6
+"""A norm that follows a convolution that is less sure than the first is no surer than the second."""
 
 _RIVAL_GAP = 0.08
 _FEW = 5
@@ -263,7 +267,17 @@ class Solver:
                 _rivals(support, i, j),
             )
             found.append((x, y, verdict))
+        self._follow_mates(found)
         return found
+
+    def _follow_mates(self, found: Sequence[tuple[int, int, Verdict]]) -> None:
+        """Doubt norms that follow a convolution in doubt."""
+        ours, theirs = self.state.mates
+        pairs = {(x, y): verdict for x, y, verdict in found}
+        for x, y, verdict in found:
+            mate = pairs.get((ours[x], theirs[y]))
+            if mate is not None and mate.confidence < _DOUBTED and x not in self.state.partners:
+                verdict.confidence = min(verdict.confidence, _FOLLOWS_DOUBT)
 
     def _features(
         self,
