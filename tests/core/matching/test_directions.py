@@ -73,3 +73,16 @@ def test_numbers_of_the_modules_beside_tell_in_which_direction_like_ones_run_tho
     back = {name: key for key, name in expected.items()}
     source, target = {key: shapes[key] for key in sorted(expected)}, {name: shapes[back[name]] for name in sorted(back)}
     assert matched(source, target) == expected
+
+
+def test_norms_by_level_and_layer_meet_norms_by_layer_and_level():
+    norms = {f"net.bn_list.{level}.{layer}.weight": (8,) for level in range(5) for layer in range(3)}
+    convs = {f"net.conv_list.{layer}.conv.weight": (8, 8, 3, 3) for layer in range(3)}
+    expected = {key: f"head.conv_rep.{key.split('.')[2]}.pw.weight" for key in convs}
+    for key in norms:
+        _, _, level, layer, _ = key.split(".")
+        expected[key] = f"head.bn_rep.{layer}.{level}.bn.weight"
+    shapes = convs | norms
+    back = {name: key for key, name in expected.items()}
+    by_layer = sorted(back, key=lambda name: ("bn" in name, name))
+    assert matched(shapes, {name: shapes[back[name]] for name in by_layer}) == expected

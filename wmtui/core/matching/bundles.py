@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from wmtui.core.matching.directions import Directions
+from wmtui.core.matching.lists import crosswise
 from wmtui.core.matching.roles import margins
 from wmtui.core.matching.support import ROLE, Floats, Support, assign
 from wmtui.core.matching.tree import Node, Tree
@@ -86,12 +87,12 @@ def settle(
         return
 
     def facing(members: list[int], others: list[int]) -> list[int]:
-        """The members of the second bundle in the direction of the first."""
-        nodes = (
-            [source[0].nodes[support.rows[i]] for i in members],
-            [target[0].nodes[support.columns[j]] for j in others],
-        )
-        return others[::-1] if not turned and directions.opposite(*nodes) else others
+        """The members of the second bundle in the order of the first."""
+        first = [source[0].nodes[support.rows[i]] for i in members]
+        second = [target[0].nodes[support.columns[j]] for j in others]
+        if crosswise(first, second):
+            return sorted(others, key=lambda j: target[0].nodes[support.columns[j]].indices[-2:][::-1])
+        return others[::-1] if not turned and directions.opposite(first, second) else others
 
     joint = _joint(support, ours, theirs, facing)
     alone_a, alone_b = ~joint.any(1), ~joint.any(0)

@@ -14,7 +14,7 @@ import numpy as np
 
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
 from wmtui.core.matching.directions import Directions, direction_unknown, ends_differ, share_words
-from wmtui.core.matching.lists import ROW, Lists, alone, collect, counted, crosswise, has_like
+from wmtui.core.matching.lists import ROW, Lists, alone, collect, counted, crosswise, has_like, kept_crosswise
 from wmtui.core.matching.mending import in_order, narrowed
 from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.roles import margins
@@ -225,7 +225,7 @@ class Families:
         sizes_a, sizes_b = self._largest(0, ours), self._largest(1, theirs)
         for key_a, size_a in sizes_a.items():
             for key_b, size_b in sizes_b.items():
-                if max(len(ours[key_a]), len(theirs[key_b])) >= 2:
+                if max(len(ours[key_a]), len(theirs[key_b])) >= 2 and not kept_crosswise(ours[key_a], theirs[key_b]):
                     bounds.append((min(size_a, size_b), -key_a.count(".") - key_b.count("."), key_a, key_b))
         bounds.sort(key=lambda bound: (-bound[0], -bound[1]))
         best: tuple[float, list[Block]] | None = None

@@ -104,6 +104,19 @@ def crosswise(ours: list[Node], theirs: list[Node]) -> bool:
     return first is not None and second is not None and first == second[::-1] != first[::-1]
 
 
+def kept_crosswise(ours: list[Node], theirs: list[Node]) -> bool:
+    """Whether the members of two lists are lists themselves, each as long as the other side has members."""
+    first, second = _inner_length(ours), _inner_length(theirs)
+    return first == len(theirs) != len(ours) == second
+
+
+def _inner_length(nodes: list[Node]) -> int:
+    """How many modules each of some lists holds; 0 where they are no lists or of several lengths."""
+    lengths = {len(node.children) for node in nodes}
+    bare = all(child.index is not None and not child.stem for node in nodes for child in node.children.values())
+    return lengths.pop() if bare and len(lengths) == 1 else 0
+
+
 def _grid(nodes: list[Node]) -> tuple[int, int] | None:
     """Lengths of the outer and of each inner list, where all inner ones are as long."""
     if any(len(node.indices) < 2 for node in nodes):
