@@ -271,7 +271,9 @@ def test_the_roles_of_a_block_hold_where_a_longer_one_keeps_it_inside():
     order = ("skip.linear", "skip.norm", "attn.", "norm", "ff.")
     place = {name: next(k for k, part in enumerate(order) if part in name) for name in target}
     declared = sorted(target, key=lambda name: (".".join(name.split(".")[:3]), place[name]))
-    assert matched(shapes, {name: target[name] for name in declared}) == expected
+    target = {name: target[name] for name in declared}
+    assert matched(shapes, target) == expected
+    assert matched(target, shapes) == {name: key for key, name in expected.items()}
 
 
 def test_what_ends_a_stage_begins_the_next_one_though_one_of_them_has_the_size_of_its_own_stage():

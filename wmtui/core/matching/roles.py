@@ -100,7 +100,14 @@ class Roles:
             sure.append(self._own[family, owner][b])
         return min(1.0, max(sure, default=0.0))
 
-    def targets_of(self, family: Family, path: str, inside: bool) -> dict[str, float]:
+    def known_as(self, family: Family, path: str, paths: Sequence[str]) -> str:
+        """What other families know a source role as: its path, or what it is inside of a module that alone has it."""
+        name = path
+        while name and all(other == family for other, *_ in self._abroad.get(name, ())):
+            name = name.partition(".")[2]
+        return name if name == path or sum(f".{other}".endswith(f".{name}") for other in paths) == 1 else path
+
+    def targets_of(self, family: Family, path: str, inside: bool, known_as: str) -> dict[str, float]:
         """Target roles and their evidence for a source role.
 
         Other families' decisions count less, and the less the surer the family is of another one; not at all for
@@ -109,23 +116,24 @@ class Roles:
 
         Args:
             inside: whether the scope is a block, not the whole listing.
+            known_as: see :meth:`known_as`.
         """
         own = self._own.get((family, path))
-        abroad = self._abroad.get(path) if inside else None
+        abroad = self._abroad.get(known_as) if inside else None
         if not abroad:
             return own or {}
         found = dict(own or {})
-        listed = _list_of(path)
+        listed, known = _list_of(path), _list_of(known_as)
         at_home, sure = self._at_home.get((family, path), ("", 0.0))
         for other, target, value in abroad:
-            if other != family and (not listed or self._numbered_alike(family, other, listed)):
+            if other != family and (not listed or self._numbered_alike((family, listed), (other, known))):
                 share = _TRANSFER * (1.0 if target == at_home else max(0.0, 1.0 - sure))
                 found[target] = max(found.get(target, 0.0), share * value)
         return found
 
-    def _numbered_alike(self, family: Family, other: Family, listed: str) -> bool:
-        """Whether a list has as many members in two families, or lacks the first of them in one of the two."""
-        ours, theirs = (self._numbered.get(key, {}).get(listed, ()) for key in (family, other))
+    def _numbered_alike(self, one: tuple[Family, str], other: tuple[Family, str]) -> bool:
+        """Whether the lists of two families have as many members, or one of them lacks the first of the other's."""
+        ours, theirs = (self._numbered.get(family, {}).get(listed, ()) for family, listed in (one, other))
         few, many = sorted((ours, theirs), key=len)
         return len(few) == len(many) or few == many[-len(few) :] != many[: len(few)]
 

@@ -165,13 +165,15 @@ def _fill(state: State, scope: Scope, support: Support, by_numel: Mapping[int, t
     refused = state.refused
     crossings = state.crossings if a is not state.source.root else ()
     for group_a, group_b in by_numel.values():
+        paths_a = [state.path(0, support.rows[i], a) for i in group_a]
         paths_b = [state.path(1, support.columns[j], b) for j in group_b]
         phrases_b = [names.of(state.target.nodes[support.columns[j]], b) for j in group_b]
-        for i in group_a:
+        for i, path in zip(group_a, paths_a, strict=True):
             x = support.rows[i]
             phrase = names.of(state.source.nodes[x], a)
-            path = state.path(0, x, a)
-            roles = _wrapped(state.roles.targets_of(family, path, inside=a is not state.source.root), paths_b)
+            known_as = state.roles.known_as(family, path, paths_a)
+            inside = a is not state.source.root
+            roles = _wrapped(state.roles.targets_of(family, path, inside, known_as), paths_b)
             block_a = scope.from_a.get(x)
             for j, path_b, phrase_b in zip(group_b, paths_b, phrases_b, strict=True):
                 y = support.columns[j]
