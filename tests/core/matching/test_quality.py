@@ -26,11 +26,13 @@ PAIRS = (
     "tv_vgg16bn__timm",
 )
 HELD = (
+    "apple_depth_pro__hf",
     "audiocraft_musicgen_small_lm__hf",
     "cadene_polynet__pytorchcv",
     "chainercv_faster_rcnn_vgg16_voc__chenyuntc",
     "descript_dac_44khz__hf",
     "fb_dit_xl2_256__diffusers",
+    "fb_maskformer_r50_ade__hf",
     "google_funnel_b4_4_4_tf__hf",
     "google_recurrentgemma_2b__hf",
     "google_siglip_base__hf",
@@ -45,11 +47,15 @@ HELD = (
     "ms_prophetnet_large__hf",
     "ms_vqdiffusion_ithq__diffusers",
     "neonbjb_tortoise_clvp2__hf",
+    "okojoalg_sequencer2d_s__timm",
     "openai_consistency_imagenet64__diffusers",
     "own_resnet34_sequential__camel",
     "parlai_blenderbot_3b__hf",
     "sai_sd3_medium__diffusers",
+    "sai_stable_audio_oobleck__diffusers",
     "shi_oneformer_swin_large_ade__hf",
+    "song_ncsnpp_ffhq_256__diffusers",
+    "tencentarc_gfpgan_bilinear__clean",
     "timm_hrnet_w18__pytorchcv",
     "timm_inception_v3__pytorchcv",
     "timm_levit_256__hf",
@@ -64,7 +70,9 @@ IN_ORDER = (
     "lbcbsci_rinalmo_giga__multimolecule",
     "amazon_bort_gluonnlp__hf",
     "google_jaxnerf_blender_flax__yenchenlin",
+    "thuml_unidiffuser_v1_uvit__diffusers",
     "vitae_vitpose_plus_base__hf",
+    "wongkinyiu_yolov7__mmyolo",
 )
 """Whose sorted listings have lost what tells."""
 
@@ -80,11 +88,12 @@ def test_real_pair_is_matched_in_its_own_order(name):
     assert scores(case(name)) == (1.0, 1.0)
 
 
-def test_a_flat_list_is_divided_among_backbone_and_neck_by_where_each_stands():
-    """All but two branches of one shape in the pyramid pool, which nothing but their order tells apart."""
+def test_no_norm_is_much_surer_than_the_convolution_that_it_follows():
+    """Sorted, nothing tells two branches of one shape in the pyramid pool apart, and each norm goes with its branch."""
     some = case("wongkinyiu_yolov7__mmyolo")
-    verdicts = judge(some, mapping(match(*listings(some)))).verdicts
-    assert {key.split(".")[1] for key, right in verdicts.items() if not right} <= {"51"}
+    proposal = match(*listings(some, "both sorted"))
+    verdicts = judge(some, mapping(proposal)).verdicts
+    assert max(proposal.pairs[key].confidence for key, right in verdicts.items() if not right) < 0.9
 
 
 def test_order_counts_less_where_most_blocks_have_moved():
