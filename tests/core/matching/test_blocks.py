@@ -292,3 +292,26 @@ def test_what_ends_a_stage_begins_the_next_one_though_one_of_them_has_the_size_o
             shapes[f"stages.{stage}.{stage + 2}.down.weight"] = (widths[stage + 1], width, size, size)
     target = {name: shapes[key] for key, name in expected.items()}
     assert matched(shapes, target) == expected
+
+
+    assert matched(shapes, {name: target[name] for name in declared}) == expected
+
+
+def test_a_network_nested_in_its_own_middle_is_a_list_down_and_a_list_up():
+    """Written as in pix2pix, where each level holds the next between its own layers, and as two lists."""
+    source: dict[str, tuple[int, ...]] = {}
+    expected, above = {}, "net.model"
+    for depth, width in enumerate((8, 16, 16, 16, 16, 16)):
+        for place, name in ((1, f"down.{depth}.conv"), (5, f"up.{5 - depth}.conv")):
+            key = f"{above}.{place}.weight"
+            source[key] = (width, width, 4, 4) if depth > 1 else (width, width // 2 * (1 + place // 5), 4, 4)
+            expected[key] = f"{name}.weight"
+        for place, name in ((2, f"down.{depth}.norm"), (6, f"up.{5 - depth}.norm")):
+            source[f"{above}.{place}.weight"] = (width,)
+            expected[f"{above}.{place}.weight"] = f"{name}.weight"
+        above += ".3.model"
+    innermost = {key: expected.pop(key) for key in list(expected) if key.count("model") == 6}
+    target = {expected[key]: source[key] for key in sorted(expected, key=lambda key: expected[key])}
+    lists = target | {f"bottom.{name}": source[key] for key, name in innermost.items()}
+    got = matched(source, lists)
+    assert {key: got.get(key) for key in expected} == expected

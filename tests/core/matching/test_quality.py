@@ -38,6 +38,7 @@ HELD = (
     "google_siglip_base__hf",
     "google_vit_base_npz__timm",
     "guoyww_animatediff_mm_v15_v2__diffusers",
+    "harmonai_dance_diffusion_maestro__diffusers",
     "hf_gpt_oss_20b__gguf",
     "hszhao_pspnet101_voc__pytorchcv",
     "idea_dab_detr_r50__hf",

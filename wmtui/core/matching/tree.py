@@ -16,6 +16,7 @@ from wmtui.core.matching.leaves import (
     is_float,
     leaf_class,
 )
+from wmtui.core.matching.nested import unroll
 from wmtui.core.matching.segments import Segments
 from wmtui.core.matching.sequence import canonical_position, keys_sorted, looks_sorted
 
@@ -106,6 +107,7 @@ class Tree:
             self._grow(strip=False)
         if self._segments.flat:
             _join_chains(self.root)
+        unroll(self.root, self._child)
         self.sorted = keys_sorted(specs) or looks_sorted(self.root)
         self.by_order = by_order
         self._arrange()
