@@ -377,3 +377,17 @@ def test_a_name_that_begins_with_that_of_a_module_lies_beside_it():
     norms = dict(sorted(blocks("blocks", dict.fromkeys(streams.values(), (48, 8))).items()))
     found = matched(images, norms)
     assert all(found[key].endswith(streams[key.partition(".")[2].partition(".")[2]]) for key in images)
+
+
+def test_what_all_keys_end_in_is_no_tensor_of_its_own():
+    """Flax' nnx writes ``kernel/value``, TF Hub ``w/ema_0.9999``: the bias belongs to its kernel all the same."""
+    torch = blocks("blocks", {"fc.weight": (8, 8), "out.weight": (8, 8), "out.bias": (8,), "scale": (8,)})
+    for ending in ("value", "ema_0.9999"):
+        names = ("fc/kernel", "scale", "out/kernel", "out/bias")
+        shapes = dict(zip(names, ((8, 8), (8,), (8, 8), (8,)), strict=True))
+        source = {f"blocks/{i}/{name}/{ending}": shapes[name] for i in range(4) for name in names}
+        leaves = {"fc/kernel": "fc.weight", "out/kernel": "out.weight", "out/bias": "out.bias", "scale": "scale"}
+        expected = {
+            key: f"blocks.{key.split('/')[1]}.{leaves[key.split('/', 2)[2].rpartition('/')[0]]}" for key in source
+        }
+        assert matched(source, torch) == expected

@@ -30,6 +30,7 @@ HELD = (
     "audiocraft_musicgen_small_lm__hf",
     "cadene_polynet__pytorchcv",
     "chainercv_faster_rcnn_vgg16_voc__chenyuntc",
+    "deepmind_biggan_deep_256_tfhub__hf",
     "descript_dac_44khz__hf",
     "fb_dit_xl2_256__diffusers",
     "fb_maskformer_r50_ade__hf",

@@ -27,6 +27,7 @@ _STANDARD = {
     "_variance": "running_var",
     "weight_g": "weight_g",
     "weight_v": "weight",
+    "weight_orig": "weight",
 }
 _PAIRED = {
     "gamma": ("beta", "weight"),
@@ -67,13 +68,15 @@ MAIN_LEAVES: tuple[str, ...] = ("weight", "bias", "running_mean")
 """A unit's shape and size are those of the first of these that it has."""
 
 TELLING = frozenset(
-    {"gamma", "beta", "scale", "offset", "weight", "kernel", "bias", "weight_g", "weight_v", *_STATISTICS, *_AVERAGES}
+    {*_PAIRED, "weight", "kernel", "bias", "weight_g", "weight_v", "weight_orig", *_STATISTICS, *_AVERAGES}
 )
 """Names whose presence tells the class of others beside them; so do those that end in ``_weight``."""
 
 
 def leaf_class(leaf: str, beside: set[str], has_children: bool) -> str | None:
     """The class of a module's own tensor; ``None`` for a parameter that is a unit of its own."""
+    if leaf == "weight_v" and "weight_orig" in beside:
+        return None
     standard = _STANDARD.get(leaf) or _STANDARD.get(leaf.lower())
     if standard is not None:
         return standard
@@ -90,6 +93,11 @@ def leaf_class(leaf: str, beside: set[str], has_children: bool) -> str | None:
     if ("weight" in beside or "kernel" in beside) and not has_children and not of_its_own:
         return f"x:{leaf}"
     return None
+
+
+def is_leaf(name: str) -> bool:
+    """Whether a name is that of a module's own tensor, wherever it stands."""
+    return name in _STANDARD or name in _PAIRED
 
 
 def is_float(dtype: str) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from wmtui.core.matching.leaves import COMPOUND_LEAVES, PREFIXES, TELLING
+from wmtui.core.matching.leaves import COMPOUND_LEAVES, PREFIXES, TELLING, is_leaf
 from wmtui.core.wrappers import WRAPPERS
 
 _WEIGHT_NORM = {
@@ -57,7 +57,7 @@ class Segments:
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.separator = separator_of(keys) if keys else "."
-        self._endings = tuple(end for end in (":0",) if keys and sum(k.endswith(end) for k in keys) * 2 > len(keys))
+        self._endings = _endings(keys, self.separator)
         self._known: dict[tuple[str, bool], tuple[str, ...]] = {}
         self._tokens: dict[str, tuple[str, int | None]] = {}
         self.paths = [self._split(key) for key in keys]
@@ -121,6 +121,19 @@ class Segments:
                 parts = (match.group(1), int(match.group(2)[-15:])) if match else (token, None)
             self._tokens[token] = parts
         return parts
+
+
+def _endings(keys: Sequence[str], separator: str) -> tuple[str, ...]:
+    """What most keys end in behind the name of their tensor: ``:0``, ``/value``, ``/ema_0.9999``."""
+    found = [":0"] if keys and sum(key.endswith(":0") for key in keys) * 2 > len(keys) else []
+    last = Counter(key.rpartition(separator)[2] for key in keys)
+    for segment, count in last.most_common(1):
+        ending = separator + segment
+        bare = [key.removesuffix(ending) for key in keys if key.endswith(ending)]
+        named = sum(is_leaf(key.rpartition(separator)[2]) for key in bare)
+        if count * 2 > len(keys) and named * 2 > count and not is_leaf(segment) and not set(bare) & set(keys):
+            found.append(ending)
+    return tuple(found)
 
 
 def _underscores_part(parents: Sequence[str], separator: str) -> bool:

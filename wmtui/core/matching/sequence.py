@@ -85,7 +85,8 @@ def canonical_position(child: Node, parent: Node) -> tuple[float, float, int, st
     size = len(words(child.stem))
     base = stage(child.stem)
     if child.index is None:
-        if base == _BARE_NORM and any(_is_list(sibling) for sibling in parent.children.values()):
+        lists = any(_is_list(sibling) for sibling in parent.children.values())
+        if base == _BARE_NORM and lists and not _is_list(child):
             base = STAGES["final"]
         return (base, 0.0, size, child.token)
     numbered = {sibling.stem for sibling in parent.children.values() if sibling.index is not None}

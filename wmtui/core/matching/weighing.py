@@ -12,13 +12,14 @@ from wmtui.core.matching.alignment import Block
 from wmtui.core.matching.backwards import backwards, places_by_blocks
 from wmtui.core.matching.bundles import settle
 from wmtui.core.matching.leaves import FREE_LEAVES
-from wmtui.core.matching.names import contrast
+from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.order import closeness, concordance, global_closeness
 from wmtui.core.matching.sequence import usual_places
 from wmtui.core.matching.state import State
 from wmtui.core.matching.support import BASE, EXACT, KIN, NAME, ORDER, ROLE, Scope, Support
 from wmtui.core.matching.tree import Node, Tree
 from wmtui.core.matching.votes import apply_facts, vote
+from wmtui.core.matching.words import words
 from wmtui.core.proposal import Transform
 
 Bools = NDArray[np.bool_]
@@ -34,6 +35,7 @@ _USUAL = 0.8
 """Of sure pairs that must agree in the usual order, if it is to be used on a side that kept its own, too."""
 
 _OTHER_LIST = 0.2
+_SPELLED_APART = 0.3
 _SET_APART = 0.2
 """Of the evidence of order where a word sets two apart, since modules move more often than they lose a telling word,
 and where most modules have moved."""
@@ -226,17 +228,36 @@ def _exactness(state: State, x: int, y: int) -> float:
 def _contrast(
     state: State, scope: Scope, support: Support, apart: Bools, group_a: list[int], group_b: list[int]
 ) -> None:
-    """Names again, each word weighed by how few of the competitors have it, and whether one sets two apart."""
+    """Names again, each word weighed by how few of the competitors have it, and whether one sets two apart.
+
+    Two spellings of one word (``batch_norm``, ``layer_norm``) are two words where both sides have both.
+    """
     if len(group_a) + len(group_b) < 3 or len(group_a) * len(group_b) > _CONTRAST_CELLS or not state.switches.names:
         return
     names = state.names
-    ours = [names.of(state.source.nodes[support.rows[i]], scope.a) for i in group_a]
-    theirs = [names.of(state.target.nodes[support.columns[j]], scope.b) for j in group_b]
+    ours = _phrases(names, [state.source.nodes[support.rows[i]] for i in group_a], scope.a)
+    theirs = _phrases(names, [state.target.nodes[support.columns[j]] for j in group_b], scope.b)
     among = contrast([names.phrases[p] for p in ours], [names.phrases[p] for p in theirs])
-    for i, phrase in zip(group_a, ours, strict=True):
-        for j, phrase_b in zip(group_b, theirs, strict=True):
+    spelled_a = [state.source.nodes[support.rows[i]].stem for i in group_a]
+    spelled_b = [state.target.nodes[support.columns[j]].stem for j in group_b]
+    both = set(spelled_a) & set(spelled_b)
+    for i, phrase, one in zip(group_a, ours, spelled_a, strict=True):
+        for j, phrase_b, other in zip(group_b, theirs, spelled_b, strict=True):
             if support.fit[i, j] > 0:
                 support.contrasted[i, j], apart[i, j] = names.contrasted(phrase, phrase_b, among)
+                if one != other and {one, other} <= both and words(one) == words(other):
+                    support.contrasted[i, j] *= _SPELLED_APART
+
+
+def _phrases(names: Names, nodes: Sequence[Node], scope: Node) -> list[int]:
+    """Phrases of competitors, but for the modules that hold all of them, whose words may tell inside."""
+    if len(nodes) < 2:
+        return [names.of(node, scope) for node in nodes]
+    first, last = min(node.lo for node in nodes), max(node.lo for node in nodes)
+    root = nodes[0].parent or scope
+    while root is not scope and root.parent is not None and not root.lo < first <= last < root.hi:
+        root = root.parent
+    return [names.of(node, root) for node in nodes]
 
 
 def _turned_places(state: State, scope: Scope, rows: Sequence[int]) -> list[float]:
