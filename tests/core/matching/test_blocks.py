@@ -315,3 +315,71 @@ def test_a_network_nested_in_its_own_middle_is_a_list_down_and_a_list_up():
     lists = target | {f"bottom.{name}": source[key] for key, name in innermost.items()}
     got = matched(source, lists)
     assert {key: got.get(key) for key in expected} == expected
+
+
+SELF = {"q": (8, 8), "k": (4, 8), "v": (4, 8), "o": (8, 8), "gate": (32, 8), "up": (32, 8), "down": (8, 32)}
+CROSS = SELF | {"q_norm": (2,), "k_norm": (2,)}
+
+
+def weights(prefix, parts):
+    return {f"{prefix}.{name}.weight": shape for name, shape in parts.items()}
+
+
+def test_blocks_with_a_little_more_than_others_keep_to_their_like():
+    """Two lists of attention layers against one that has the others in between: a few vectors more tell them apart."""
+    source = {k: s for i in range(8) for k, s in weights(f"layers.{i}", SELF).items()}
+    source |= {k: s for i in range(2) for k, s in weights(f"cross_layers.{i}", CROSS).items()}
+    places = [f"layers.{i}" for i in (0, 1, 2, 4, 5, 6, 7, 9)], [f"layers.{i}" for i in (3, 8)]
+    expected = {}
+    for key in source:
+        stem, number, rest = key.split(".", 2)
+        expected[key] = f"{places[stem.startswith('cross')][int(number)]}.{rest}"
+    target = {expected[key]: source[key] for key in sorted(source, key=lambda key: expected[key])}
+    assert matched(source, target) == expected
+
+
+def test_places_of_short_lists_are_roles():
+    """A list of triples (resnet, attention, resnet) against a list of each of the three."""
+    resnet: dict[str, tuple[int, ...]] = {"a": (8, 8, 3, 3), "b": (8, 8, 3, 3)}
+    attention: dict[str, tuple[int, ...]] = {"q": (8, 8), "k": (8, 8), "out": (8, 16)}
+    shapes = resnet | attention
+    parts = {"resnets_in": resnet, "attentions": attention, "resnets_out": resnet}
+    expected = {
+        f"blocks.{i}.{place}.{leaf}.weight": f"{name}.{i}.{leaf}.weight"
+        for i in range(4)
+        for place, name in enumerate(parts)
+        for leaf in parts[name]
+    }
+    source = {key: shapes[key.split(".")[3]] for key in expected}
+    target = {expected[key]: source[key] for key in sorted(expected, key=lambda key: expected[key])}
+    assert matched(source, target) == expected
+
+
+def test_of_two_equal_towers_the_one_with_the_same_around_it_is_meant():
+    layer = {"attn.weight": (24, 8), "proj.weight": (8, 8), "fc1.weight": (32, 8), "fc2.weight": (8, 32)}
+    text = {"token_embedding.weight": (50, 8), "positional_embedding": (7, 8)} | blocks("transformer.resblocks", layer)
+    vision = {"conv1.weight": (8, 3, 4, 4), "class_embedding": (8,), "positional_embedding": (17, 8)}
+    vision |= {f"ln_{name}.weight": (8,) for name in ("pre", "post")} | blocks("transformer.resblocks", layer)
+    names = {"conv1.weight": "patch_embed.proj.weight", "class_embedding": "cls_token"}
+    names |= {"positional_embedding": "pos_embed", "ln_pre.weight": "norm_pre.weight", "ln_post.weight": "norm.weight"}
+    source = text | {f"visual.{key}": shape for key, shape in vision.items()}
+    expected = {f"visual.{key}": names.get(key, key.removeprefix("transformer.res")) for key in vision}
+    target = {new: source[key] for key, new in expected.items()}
+    assert matched(source, target) == expected
+
+
+def test_lists_of_equal_blocks_stay_lists_where_both_sides_have_them():
+    """Sorted by name, the refiner stands behind the main layers on one side."""
+    layer = {"q.weight": (8, 8), "fc.weight": (32, 8), "norm.weight": (8,)}
+    source = dict(sorted((blocks("layers", layer, 12) | blocks("refiner", layer, 2)).items()))
+    target = blocks("refiner", layer, 2) | blocks("layers", layer, 12)
+    assert matched(source, target) == {key: key for key in source}
+
+
+def test_layers_kept_in_one_tensor_are_found_beside_a_like_tensor_outside():
+    """A final norm has the shape of the layers' norms, which a scanned model keeps stacked."""
+    source = {"layers/norm/scale": (6, 8), "layers/fc/kernel": (6, 8, 32), "final_norm/scale": (8,)}
+    target = blocks("layers", {"norm.weight": (8,), "fc.weight": (32, 8)}, 6) | {"norm.weight": (8,)}
+    proposal = match(listing(source), listing(target))
+    assert mapping(proposal) == {"final_norm/scale": "norm.weight"}
+    assert {fusion.sources for fusion in proposal.fusions} == {("layers/norm/scale",), ("layers/fc/kernel",)}

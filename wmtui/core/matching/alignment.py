@@ -87,16 +87,33 @@ class Aligner:
         found = self._likeness.get((a.bag, b.bag))
         if found is None:
             ours, theirs = self._sizes(0, a), self._sizes(1, b)
-            common = (ours & theirs).total()
+            shared = ours & theirs
+            common = shared.total()
             dice = 2 * common / max(1, ours.total() + theirs.total())
             mass = min(a.numel, b.numel) / max(a.numel, b.numel, 1)
             several = min(ours.total(), theirs.total()) >= _SEVERAL
-            if dice > 0.2 and (mass == 1 or (several and mass >= _LEAST_MASS)):
+            if dice > 0.2 and (mass == 1 or (several and _fusable(ours - shared, theirs - shared))):
                 dice = max(dice, FUSED_LIKENESS * mass)
             if min(ours.total(), theirs.total()) <= _SMALL and max(ours, default=0) != max(theirs, default=0):
                 dice = 0.0
             found = self._likeness[a.bag, b.bag] = (dice, common)
         return found
+
+    def around(self, ours: list[Node], theirs: list[Node]) -> float:
+        """Dice of the sizes that the modules around two families hold beside them."""
+        one, other = self._beside(0, ours), self._beside(1, theirs)
+        return 2 * (one & other).total() / max(1, one.total() + other.total())
+
+    def _beside(self, side: int, nodes: list[Node]) -> Counter[int]:
+        """Sizes that the innermost module around a family holds, but for the family's own."""
+        own = sum(node.size for node in nodes)
+        around = nodes[0]
+        while around.parent is not None and (around.size <= own or not _spans(around, nodes)):
+            around = around.parent
+        beside = self._sizes(side, around).copy()
+        for node in nodes:
+            beside.subtract(self._sizes(side, node))
+        return +beside
 
     def _ranks(self, side: int, members: list[Node]) -> list[int]:
         """Place of each member among the modules of the very same sizes in the whole listing."""
@@ -201,6 +218,16 @@ class Aligner:
             places[node.bag].append(node)
         pairs = [Block(a, places[a.bag].pop(), 1.0) for a in ours if places.get(a.bag)]
         return pairs, float(sum(self.weight(0, a) for a, *_ in pairs))
+
+
+def _spans(module: Node, nodes: list[Node]) -> bool:
+    return all(module.lo <= node.lo and node.hi <= module.hi for node in nodes)
+
+
+def _fusable(ours: Counter[int], theirs: Counter[int]) -> bool:
+    """Whether what two blocks do not share could be the same elements divided otherwise, but for a few."""
+    masses = [sum(size * count for size, count in some.items()) for some in (ours, theirs)]
+    return min(masses) >= _LEAST_MASS * max(masses)
 
 
 def _steps(nodes: Sequence[Node], places: Sequence[int]) -> list[bool]:

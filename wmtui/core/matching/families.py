@@ -14,7 +14,7 @@ import numpy as np
 
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
 from wmtui.core.matching.directions import Directions, direction_unknown, ends_differ, share_words
-from wmtui.core.matching.lists import ROW, Lists, alone, collect, counted, crosswise, has_like, kept_crosswise
+from wmtui.core.matching.lists import ROW, Lists, alone, collect, comparable, counted, crosswise, has_like
 from wmtui.core.matching.mending import in_order, narrowed
 from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.roles import margins
@@ -41,6 +41,11 @@ _NAME_SHARE = 0.06
 _PLACE_SHARE = 0.06
 _WHOLE_SHARE = 0.15
 """What it adds to a pairing of lists that nothing is left over on either side."""
+
+_AROUND_SHARE = 0.1
+"""What it adds to a pairing of lists that have twins that the modules around them hold the same."""
+
+_MOST_SHARES = 1.01 * (1 + _PLACE_SHARE) * (1 + _AROUND_SHARE) * (1 + _WHOLE_SHARE)
 
 _LEAST_SINGLE = 3
 _MOST_ALIGNMENTS = 20_000
@@ -217,6 +222,17 @@ class Families:
         steady = [block.steady and (id(block.source), id(block.target)) in counted for block in others]
         return [block._replace(steady=known) for block, known in zip(others, steady, strict=True)], other_gain
 
+    def _around(self, ours: list[Node], theirs: list[Node], twins: tuple[set[int], set[int]]) -> float:
+        """Where one of two families has a twin in its listing: how alike the modules are that hold the two, 0 to 1."""
+        if id(ours[0]) not in twins[0] and id(theirs[0]) not in twins[1]:
+            return 0.0
+        return self._aligner.around(ours, theirs)
+
+    def _known_among(self, ours: list[Node], theirs: list[Node]) -> int:
+        """How many members of two families were paired with each other before."""
+        there = {id(node) for node in theirs}
+        return sum(id(self._wholes[id(node)]) in there for node in ours if id(node) in self._wholes)
+
     def _best(
         self, a: Node, b: Node, ours: dict[str, list[Node]], theirs: dict[str, list[Node]], tally: Tally
     ) -> list[Block] | None:
@@ -225,16 +241,17 @@ class Families:
         sizes_a, sizes_b = self._largest(0, ours), self._largest(1, theirs)
         for key_a, size_a in sizes_a.items():
             for key_b, size_b in sizes_b.items():
-                if max(len(ours[key_a]), len(theirs[key_b])) >= 2 and not kept_crosswise(ours[key_a], theirs[key_b]):
+                if max(len(ours[key_a]), len(theirs[key_b])) >= 2 and comparable(key_a, ours, key_b, theirs):
                     bounds.append((min(size_a, size_b), -key_a.count(".") - key_b.count("."), key_a, key_b))
         bounds.sort(key=lambda bound: (-bound[0], -bound[1]))
         best: tuple[float, list[Block]] | None = None
         chosen: tuple[list[Node], list[Node]] | None = None
+        twins = _twin_families(ours), _twin_families(theirs)
         if self._alignments > _MOST_ALIGNMENTS:
             del bounds[_FEW_ALIGNMENTS:]
         for bound, depth, key_a, key_b in bounds:
             self._alignments += 1
-            if best is not None and not self._here and bound * (1.01 + _PLACE_SHARE + _WHOLE_SHARE) < best[0]:
+            if best is not None and not self._here and bound * _MOST_SHARES < best[0]:
                 break
             nodes_a, nodes_b = ours[key_a], theirs[key_b]
             pairs, gain = self._aligned(nodes_a, nodes_b, bound)
@@ -250,7 +267,8 @@ class Families:
             name = self._names.similarity(self._names.of(nodes_a[0], a), self._names.of(nodes_b[0], b))
             score = gain * (1 - _NAME_SHARE + _NAME_SHARE * name) * (1 + 0.004 * depth)
             score *= 1 + _PLACE_SHARE * _agreement(a, b, pairs, tally)
-            if len(pairs) == len(nodes_a) == len(nodes_b):
+            score *= 1 + _AROUND_SHARE * self._around(nodes_a, nodes_b, twins)
+            if len(pairs) + self._known_among(nodes_a, nodes_b) == len(nodes_a) == len(nodes_b):
                 score *= 1 + _WHOLE_SHARE
             if best is None or score > best[0] + 1e-9:
                 best, chosen = (score, pairs), (nodes_a, nodes_b)
@@ -259,6 +277,14 @@ class Families:
         if not (self._here or self._opposite(*chosen)) and direction_unknown(*chosen, best[1]):
             return [block._replace(doubtful=True) for block in best[1]]
         return best[1]
+
+
+def _twin_families(families: dict[str, list[Node]]) -> set[int]:
+    """Ids of the first members of families that hold just what another one does (two towers)."""
+    like: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    for nodes in families.values():
+        like[tuple(node.bag for node in nodes)].append(id(nodes[0]))
+    return {first for some in like.values() if len(some) > 1 for first in some}
 
 
 def _without_twins(scope: Node, families: dict[str, list[Node]]) -> dict[str, list[Node]]:

@@ -5,7 +5,7 @@ A fusion is worth what it changes in the best one-to-one assignment of a scope, 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -26,6 +26,9 @@ Floats = NDArray[np.float64]
 
 _LEAST_STACK = 0.45
 _LEAST_VALUE = 0.12
+_FEW = 4
+"""So many times as many tensors of one shape must a list have as the other side, to be one tensor there."""
+
 _BONUS, _HIT = 0.2, 0.6
 _USUAL, _RARE = 0.3, 0.15
 _DOUBT_GAP = 0.15
@@ -114,16 +117,16 @@ def find_stacked(state: State, scope: Scope) -> list[UnitFusion]:
 def _stacked(state: State, kind: Kind, side: _Side, other: _Side) -> list[UnitFusion]:
     start = len(side.scope.template)
     shapes_here = {side.tree.shapes[unit] for unit in side.units}
-    shapes_there = {other.tree.shapes[unit] for unit in other.units}
+    shapes_there = Counter(other.tree.shapes[unit] for unit in other.units)
     roles: defaultdict[tuple[str, Shape], list[int]] = defaultdict(list)
     for unit in side.units:
         node, shape = side.tree.nodes[unit], side.tree.shapes[unit]
-        if shape in shapes_there or side.tree.numels[unit] <= 1 or node is side.scope or node.parent is None:
+        if side.tree.numels[unit] <= 1 or node is side.scope or node.parent is None:
             continue
         template = f"{node.parent.template[start:]}.{node.token}"
         if "#" in template:
             roles[template, shape].append(unit)
-    lists = [(shape, units) for (_, shape), units in roles.items() if len(units) >= 2]
+    lists = [(shape, units) for (_, shape), units in roles.items() if len(units) >= max(2, _FEW * shapes_there[shape])]
     if not lists:
         return []
     value: Floats = np.zeros((len(other.units), len(lists)))

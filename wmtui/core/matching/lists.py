@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from wmtui.core.matching.tree import Node, Tree
 
 ROW = "*"
 """Ends the names of families that are made up of several; they are of use as wholes only."""
+
+_LONGEST_TUPLE = 4
+"""Members of a list whose places are roles rather than a count."""
+
+Families = Mapping[str, list[Node]]
+"""Families of a scope by the names that they have here."""
 
 
 class Lists:
@@ -78,6 +85,7 @@ def collect(
         nodes.sort(key=lambda node: node.indices)
     rows = {f"{template}.{ROW}": _parts(tree, nodes) for template, nodes in found.items() if template in open_}
     rows |= {f"{template}{ROW}": nodes for template, nodes in _joined(found).items() if template in open_}
+    rows |= {name: nodes for template in open_ for name, nodes in _columns(template, found[template]).items()}
     return {template: nodes for template, nodes in found.items() if template in open_} | {
         template: nodes for template, nodes in rows.items() if nodes
     }
@@ -91,6 +99,33 @@ def _parts(tree: Tree, blocks: list[Node]) -> list[Node]:
     whole = all(part.size > 1 and part.index is None for part in parts)
     whole = whole and sum(part.size for part in parts) == sum(block.size for block in blocks)
     return parts if whole and len(parts) > len(blocks) else []
+
+
+def comparable(one: str, ours: Families, other: str, theirs: Families) -> bool:
+    """Whether two families may be the same: several lists as one are of use against one list without columns only."""
+    joined = _is_joined(one), _is_joined(other)
+    columns = any(name.startswith(f"{one}=") for name in ours), any(name.startswith(f"{other}=") for name in theirs)
+    return not ((joined[0] and (joined[1] or columns[1])) or (joined[1] and columns[0]))
+
+
+def _is_joined(name: str) -> bool:
+    return name.endswith(ROW) and not name.endswith(f".{ROW}")
+
+
+def _columns(template: str, nodes: list[Node]) -> dict[str, list[Node]]:
+    """Of a list of short lists (resnet, attention, resnet), what stands at each place, if places differ in content."""
+    if not template.endswith(".#.#"):
+        return {}
+    places: defaultdict[int, list[Node]] = defaultdict(list)
+    for node in nodes:
+        places[node.indices[-1]].append(node)
+    lists = len({node.indices[:-1] for node in nodes})
+    regular = 2 <= len(places) <= _LONGEST_TUPLE and all(len(some) == lists > 1 for some in places.values())
+    if not regular or all(
+        len({node.bag for node in list_of(some[0])}) == 1 for some in zip(*places.values(), strict=True)
+    ):
+        return {}
+    return {f"{template}={place}": some for place, some in places.items()}
 
 
 def has_like(part: Node) -> bool:

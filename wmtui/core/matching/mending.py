@@ -97,5 +97,15 @@ def _divided(members: Sequence[tuple[Node, Node]]) -> bool:
     for one, other in members:
         families[other.template].append((one.lo, other.lo))
     single = len({one.template for one, _ in members}) == 1
+    if single and _in_columns(members):
+        return False
     rising = all(a[1] < b[1] for places in families.values() for a, b in pairwise(sorted(places)))
     return single and len(families) > 1 and rising
+
+
+def _in_columns(members: Sequence[tuple[Node, Node]]) -> bool:
+    """Whether each family got what stands at one place of the short lists that the others' members are."""
+    columns: defaultdict[str, set[int]] = defaultdict(set)
+    for one, other in members:
+        columns[other.template].add(one.indices[-1] if len(one.indices) > 1 else -1)
+    return all(len(places) == 1 for places in columns.values()) and len(set().union(*columns.values())) == len(columns)
