@@ -377,9 +377,17 @@ def test_lists_of_equal_blocks_stay_lists_where_both_sides_have_them():
 
 
 def test_layers_kept_in_one_tensor_are_found_beside_a_like_tensor_outside():
-    """A final norm has the shape of the layers' norms, which a scanned model keeps stacked."""
-    source = {"layers/norm/scale": (6, 8), "layers/fc/kernel": (6, 8, 32), "final_norm/scale": (8,)}
-    target = blocks("layers", {"norm.weight": (8,), "fc.weight": (32, 8)}, 6) | {"norm.weight": (8,)}
+    """A final norm has the shape of the layers' norms, which a scanned model keeps stacked, gate and up in one."""
+    source = {"layers/norm/scale": (6, 8), "layers/gating": (6, 2, 8, 32), "layers/linear": (6, 32, 8)}
+    source |= {"final_norm/scale": (8,)}
+    mlp: dict[str, tuple[int, ...]] = {f"mlp.{name}_proj.weight": (32, 8) for name in ("gate", "up")}
+    layer = {"norm.weight": (8,), **mlp, "mlp.down_proj.weight": (8, 32)}
+    target = blocks("layers", layer, 6) | {"norm.weight": (8,)}
     proposal = match(listing(source), listing(target))
     assert mapping(proposal) == {"final_norm/scale": "norm.weight"}
-    assert {fusion.sources for fusion in proposal.fusions} == {("layers/norm/scale",), ("layers/fc/kernel",)}
+    parts = {fusion.sources[0]: {key.split(".", 2)[2] for key in fusion.targets} for fusion in proposal.fusions}
+    assert parts == {
+        "layers/norm/scale": {"norm.weight"},
+        "layers/gating": set(mlp),
+        "layers/linear": {"mlp.down_proj.weight"},
+    }

@@ -5,7 +5,7 @@ A fusion is worth what it changes in the best one-to-one assignment of a scope, 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -24,17 +24,12 @@ from wmtui.core.matching.words import words
 Shape = tuple[int, ...]
 Floats = NDArray[np.float64]
 
-_LEAST_STACK = 0.45
 _LEAST_VALUE = 0.12
-_FEW = 4
-"""So many times as many tensors of one shape must a list have as the other side, to be one tensor there."""
-
 _BONUS, _HIT = 0.2, 0.6
 _USUAL, _RARE = 0.3, 0.15
 _DOUBT_GAP = 0.15
 _TRIFLE = 16
 _MOST_SIBLINGS = 12
-_MOST_WHOLES = 400
 _MOST_TRIED = 8
 MOST_UNITS = 250
 """Scopes with more open units than this are searched for stacked lists only."""
@@ -48,7 +43,7 @@ class Found(NamedTuple):
     doubted_b: set[int]
 
 
-class _Side(NamedTuple):
+class Side(NamedTuple):
     tree: Tree
     scope: Node
     units: list[int]
@@ -88,73 +83,16 @@ def _matrix(shape: Shape) -> Shape:
     return plain if len(plain) == 2 else shape
 
 
-def _sides(state: State, scope: Scope) -> Iterator[tuple[Kind, _Side, _Side]]:
-    source = _Side(state.source, scope.a, scope.units_a)
-    target = _Side(state.target, scope.b, scope.units_b)
+def sides(state: State, scope: Scope) -> Iterator[tuple[Kind, Side, Side]]:
+    source = Side(state.source, scope.a, scope.units_a)
+    target = Side(state.target, scope.b, scope.units_b)
     yield "merge", source, target
     yield "split", target, source
 
 
-def _name(state: State, kind: Kind, part: tuple[Node, Node], whole: tuple[Node, Node]) -> float:
+def likeness(state: State, kind: Kind, part: tuple[Node, Node], whole: tuple[Node, Node]) -> float:
     a, b = (part, whole) if kind == "merge" else (whole, part)
     return state.names.similarity(state.names.of(*a), state.names.of(*b))
-
-
-# -- stacked lists -----------------------------------------------------------------------------------------------------
-
-
-def find_stacked(state: State, scope: Scope) -> list[UnitFusion]:
-    """Roles over a numbered list whose tensors together are one tensor (experts on a new axis or end to end)."""
-    found: list[UnitFusion] = []
-    for kind, side, other in _sides(state, scope):
-        if len(other.units) > _MOST_WHOLES:
-            continue
-        taken = {unit for fusion in found for unit in (*fusion.parts, fusion.whole)}
-        found += _stacked(state, kind, side, other) if not taken else []
-    return found
-
-
-def _stacked(state: State, kind: Kind, side: _Side, other: _Side) -> list[UnitFusion]:
-    start = len(side.scope.template)
-    shapes_here = {side.tree.shapes[unit] for unit in side.units}
-    shapes_there = Counter(other.tree.shapes[unit] for unit in other.units)
-    roles: defaultdict[tuple[str, Shape], list[int]] = defaultdict(list)
-    for unit in side.units:
-        node, shape = side.tree.nodes[unit], side.tree.shapes[unit]
-        if side.tree.numels[unit] <= 1 or node is side.scope or node.parent is None:
-            continue
-        template = f"{node.parent.template[start:]}.{node.token}"
-        if "#" in template:
-            roles[template, shape].append(unit)
-    lists = [(shape, units) for (_, shape), units in roles.items() if len(units) >= max(2, _FEW * shapes_there[shape])]
-    if not lists:
-        return []
-    value: Floats = np.zeros((len(other.units), len(lists)))
-    dims: dict[tuple[int, int], int] = {}
-    for i, whole in enumerate(other.units):
-        whole_shape = other.tree.shapes[whole]
-        if not whole_shape or whole_shape in shapes_here:
-            continue
-        for j, (shape, units) in enumerate(lists):
-            if other.tree.numels[whole] != len(units) * side.tree.numels[units[0]]:
-                continue
-            dim = fused_dim([shape] * len(units), whole_shape)
-            if dim is None and whole_shape[0] == len(units):
-                dim = -1
-            if dim is not None:
-                dims[i, j] = dim
-                part, full = side.tree.nodes[units[0]], other.tree.nodes[whole]
-                name = _name(state, kind, (part, side.scope), (full, other.scope))
-                value[i, j] = 0.3 + name - 0.02 * abs(i / len(other.units) - j / len(lists))
-    rows, columns = linear_sum_assignment(-value)
-    return [
-        UnitFusion(kind, tuple(lists[j][1]), other.units[i], dims[i, j])
-        for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
-        if value[i, j] > _LEAST_STACK
-    ]
-
-
-# -- fused siblings ----------------------------------------------------------------------------------------------------
 
 
 class _Candidate(NamedTuple):
@@ -170,7 +108,7 @@ def find_fused(state: State, scope: Scope, rows: list[int], columns: list[int], 
         weights: their support, shape (rows, columns).
     """
     by_whole: defaultdict[tuple[Kind, int], list[_Candidate]] = defaultdict(list)
-    for kind, side, other in _sides(state, scope):
+    for kind, side, other in sides(state, scope):
         for candidate in _candidates(state, kind, side, other):
             by_whole[kind, candidate.fusion.whole].append(candidate)
     for members in by_whole.values():
@@ -223,7 +161,7 @@ class _Group(NamedTuple):
     words: list[set[str]]
 
 
-def _sibling_groups(side: _Side) -> list[_Group]:
+def _sibling_groups(side: Side) -> list[_Group]:
     """Open units by the module that holds them, and by the module above where that makes other groups."""
     near: defaultdict[int, list[int]] = defaultdict(list)
     wide: defaultdict[int, list[int]] = defaultdict(list)
@@ -246,7 +184,7 @@ def _sibling_groups(side: _Side) -> list[_Group]:
     return groups
 
 
-def _group(side: _Side, container: Node, units: list[int]) -> _Group:
+def _group(side: Side, container: Node, units: list[int]) -> _Group:
     found = []
     for unit in units:
         own: set[str] = set()
@@ -258,7 +196,7 @@ def _group(side: _Side, container: Node, units: list[int]) -> _Group:
     return _Group(units, found)
 
 
-def _candidates(state: State, kind: Kind, side: _Side, other: _Side) -> Iterator[_Candidate]:
+def _candidates(state: State, kind: Kind, side: Side, other: Side) -> Iterator[_Candidate]:
     shapes_here = {side.tree.shapes[unit] for unit in side.units}
     groups = _sibling_groups(side)
     by_shape: defaultdict[Shape, list[int]] = defaultdict(list)
@@ -299,7 +237,7 @@ def _subsets(tree: Tree, group: list[int], shape: Shape) -> Iterator[tuple[tuple
                 yield parts, dim
 
 
-def _adds_up_by_chance(side: _Side, other: _Side, fusion: UnitFusion) -> bool:
+def _adds_up_by_chance(side: Side, other: Side, fusion: UnitFusion) -> bool:
     """Whether one part is a trifle beside another and has a partner of its own shape (514 positions, 512 and 2)."""
     numels = [side.tree.numels[unit] for unit in fusion.parts]
     least = side.tree.shapes[fusion.parts[numels.index(min(numels))]]
@@ -307,7 +245,7 @@ def _adds_up_by_chance(side: _Side, other: _Side, fusion: UnitFusion) -> bool:
 
 
 def _hit(
-    state: State, side: _Side, other: _Side, group: _Group, fusion: UnitFusion, place: float, exact: bool
+    state: State, side: Side, other: Side, group: _Group, fusion: UnitFusion, place: float, exact: bool
 ) -> float | None:
     """What names and places say for a fusion, about -0.2 to 1.5; None where four parts have no canonical set."""
     count = len(fusion.parts)
@@ -336,7 +274,7 @@ def _hit(
     parent_a, parent_b = side.tree.nodes[fusion.parts[0]].parent, whole_node.parent
     inside_a, inside_b = parent_a not in (None, side.scope), parent_b not in (None, other.scope)
     if inside_a and inside_b and parent_a is not None and parent_b is not None:
-        near = _name(state, fusion.kind, (parent_a, side.scope), (parent_b, other.scope))
+        near = likeness(state, fusion.kind, (parent_a, side.scope), (parent_b, other.scope))
     else:
         near = 0.5 if inside_a == inside_b else 0.2
     return hit + 0.5 * near

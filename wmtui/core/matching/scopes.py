@@ -14,9 +14,10 @@ from wmtui.core.matching.confidence import clip, confidence
 from wmtui.core.matching.crossings import Crossings
 from wmtui.core.matching.crowds import MOST_CELLS, divide, pair_crowd
 from wmtui.core.matching.families import Families
-from wmtui.core.matching.fusions import MOST_UNITS, find_fused, find_stacked
+from wmtui.core.matching.fusions import MOST_UNITS, find_fused
 from wmtui.core.matching.roles import Record, Roles, margins
 from wmtui.core.matching.solution import Choice, Solution, UnitPair, Verdict, moved
+from wmtui.core.matching.stacks import find_stacked
 from wmtui.core.matching.state import State
 from wmtui.core.matching.support import Scope, Support, UnitFusion, assign
 from wmtui.core.matching.tree import Node
