@@ -101,7 +101,8 @@ class Families:
             theirs = collect(self._aligner.target, b, used[1], above[1], kept, parts)
             best = self._best(a, b, ours, theirs, tally) if ours and theirs else None
             if parts and best is not None:
-                best = [block for block in best if block.source.bag == block.target.bag]
+                # the numbers of what holds parts are those of its other parts, which are paired by now
+                best = [block._replace(doubtful=False) for block in best if block.source.bag == block.target.bag]
             if best:
                 best = [narrowed(block) if block.likeness < _STRAY else block for block in best]
                 found += best

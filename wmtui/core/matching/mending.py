@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from wmtui.core.matching.alignment import Block
+from wmtui.core.matching.lists import list_of
 from wmtui.core.matching.tree import Node
 
 
@@ -94,13 +95,21 @@ def _section(node: Node, scope: Node) -> int:
 def _divided(members: Sequence[tuple[Node, Node]]) -> bool:
     """Whether the first of all pairs are a single family, the second several, each of them in order."""
     families: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    examples: dict[str, Node] = {}
     for one, other in members:
         families[other.template].append((one.lo, other.lo))
+        examples[other.template] = other
     single = len({one.template for one, _ in members}) == 1
-    if single and _in_columns(members):
+    stray = any(2 * len(families[name]) < _alike(example) for name, example in examples.items())
+    if single and (stray or _in_columns(members)):
         return False
     rising = all(a[1] < b[1] for places in families.values() for a, b in pairwise(sorted(places)))
     return single and len(families) > 1 and rising
+
+
+def _alike(node: Node) -> int:
+    """How many members of a node's list hold what it does."""
+    return sum(member.bag == node.bag for member in list_of(node))
 
 
 def _in_columns(members: Sequence[tuple[Node, Node]]) -> bool:

@@ -36,6 +36,9 @@ _USUAL = 0.8
 
 _OTHER_LIST = 0.2
 _SPELLED_APART = 0.3
+_A_FEW = range(3, 5)
+"""So many matrices of one make, as many on either side, keep their order though others have moved past them."""
+
 _SET_APART = 0.2
 """Of the evidence of order where a word sets two apart, since modules move more often than they lose a telling word,
 and where most modules have moved."""
@@ -313,6 +316,8 @@ def _weigh_order(
             continue
         cells = np.ix_(sorted(group_a, key=places_a.__getitem__), sorted(group_b, key=places_b.__getitem__))
         support.kin[cells] = closeness(likely[cells]) * (support.fit[cells] > 0)
+        if len(group_a) == len(group_b) in _A_FEW and len(state.source.shapes[support.rows[group_a[0]]]) > 1:
+            support.order[cells] = np.minimum(support.order[cells], support.kin[cells])
     if _modules_moved(state, scope, backwards):
         support.order[:] *= _SET_APART
         support.kin[:] *= _SET_APART
