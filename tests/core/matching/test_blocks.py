@@ -317,7 +317,8 @@ def test_a_network_nested_in_its_own_middle_is_a_list_down_and_a_list_up():
     assert {key: got.get(key) for key in expected} == expected
 
 
-SELF = {"q": (8, 8), "k": (4, 8), "v": (4, 8), "o": (8, 8), "gate": (32, 8), "up": (32, 8), "down": (8, 32)}
+SELF = {"q": (64, 64), "k": (32, 64), "v": (32, 64), "o": (64, 64), "gate": (256, 64), "up": (256, 64)}
+SELF |= {"down": (64, 256), "norm1": (64,), "norm2": (64,)}
 CROSS = SELF | {"q_norm": (2,), "k_norm": (2,)}
 
 
@@ -370,10 +371,12 @@ def test_of_two_equal_towers_the_one_with_the_same_around_it_is_meant():
 
 def test_lists_of_equal_blocks_stay_lists_where_both_sides_have_them():
     """Sorted by name, the refiner stands behind the main layers on one side."""
-    layer = {"q.weight": (8, 8), "fc.weight": (32, 8), "norm.weight": (8,)}
-    source = dict(sorted((blocks("layers", layer, 12) | blocks("refiner", layer, 2)).items()))
-    target = blocks("refiner", layer, 2) | blocks("layers", layer, 12)
-    assert matched(source, target) == {key: key for key in source}
+    layer: dict[str, tuple[int, ...]] = {"out.weight": (8, 8), "fc.weight": (32, 8), "norm.weight": (8,)}
+    fused = layer | {"qkv.weight": (24, 8)}
+    split = layer | {f"{name}.weight": (8, 8) for name in "qkv"}
+    source = dict(sorted((blocks("layers", fused, 26) | blocks("noise_refiner", fused, 2)).items()))
+    target = blocks("noise_refiner", split, 2) | blocks("layers", split, 26)
+    assert matched(source, target) == {key: key for key in source if "qkv" not in key}
 
 
 def test_layers_kept_in_one_tensor_are_found_beside_a_like_tensor_outside():

@@ -381,13 +381,32 @@ def test_a_name_that_begins_with_that_of_a_module_lies_beside_it():
 
 def test_what_all_keys_end_in_is_no_tensor_of_its_own():
     """Flax' nnx writes ``kernel/value``, TF Hub ``w/ema_0.9999``: the bias belongs to its kernel all the same."""
-    torch = blocks("blocks", {"fc.weight": (8, 8), "out.weight": (8, 8), "out.bias": (8,), "scale": (8,)})
+    layers = {"x": ("c", 8, 4), "y": ("b", 16, 8), "z": ("a", 8, 16)}
     for ending in ("value", "ema_0.9999"):
-        names = ("fc/kernel", "scale", "out/kernel", "out/bias")
-        shapes = dict(zip(names, ((8, 8), (8,), (8, 8), (8,)), strict=True))
-        source = {f"blocks/{i}/{name}/{ending}": shapes[name] for i in range(4) for name in names}
-        leaves = {"fc/kernel": "fc.weight", "out/kernel": "out.weight", "out/bias": "out.bias", "scale": "scale"}
         expected = {
-            key: f"blocks.{key.split('/')[1]}.{leaves[key.split('/', 2)[2].rpartition('/')[0]]}" for key in source
+            f"net/{name}/{leaf}/{ending}": f"net.{other}.{torch}"
+            for name, (other, _, _) in layers.items()
+            for leaf, torch in (("w", "weight"), ("b", "bias"))
         }
-        assert matched(source, torch) == expected
+        source = {key: layers[key[4]][1:] if "/w/" in key else layers[key[4]][1:2] for key in expected}
+        target = {expected[key]: source[key] for key in sorted(expected, key=lambda key: expected[key])}
+        assert matched(source, target) == expected
+
+
+def test_a_middle_that_is_declared_behind_both_ends_lies_between_them():
+    source = {f"mlp.layers.{i}.{leaf}": shape for i in range(3) for leaf, shape in (("weight", (8, 8)), ("bias", (8,)))}
+    places = {0: "proj_in", 1: "layers.0", 2: "proj_out"}
+    expected = {key: f"mlp.{places[int(key.split('.')[2])]}.{key.rpartition('.')[2]}" for key in source}
+    target = {expected[key]: source[key] for key in sorted(source, key=lambda key: (".1." in key, key))}
+    assert matched(source, target) == expected
+    assert matched(target, source) == {new: old for old, new in expected.items()}
+
+
+def test_biases_of_relative_attention_are_those_of_content_and_of_position():
+    """Transformer-XL's ``r_w_bias`` and ``r_r_bias`` (u and v in the paper) are called after what they are added for."""
+    source = {"attn/r_r_bias": (4, 8), "attn/r_w_bias": (4, 8)}
+    target = {"attn.rel_content_bias": (4, 8), "attn.rel_pos_bias": (4, 8)}
+    assert matched(source, target) == {
+        "attn/r_r_bias": "attn.rel_pos_bias",
+        "attn/r_w_bias": "attn.rel_content_bias",
+    }

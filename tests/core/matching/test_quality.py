@@ -44,6 +44,7 @@ HELD = (
     "hszhao_pspnet101_voc__pytorchcv",
     "idea_dab_detr_r50__hf",
     "jaywalnut310_vits_ljs__hf",
+    "kimiyoung_transformer_xl_wt103_tf__hf",
     "keras_efficientnet_b0__hf",
     "maum_univnet_c32__hf",
     "ms_prophetnet_large__hf",

@@ -36,6 +36,7 @@ _PAIRED = {
     "offset": ("scale", "bias"),
 }
 SUFFIXES = (("_weight", "weight"), ("_bias", "bias"), ("_kernel", "weight"))
+ENDINGS = (("_weight", "_bias"), ("_W", "_b"), ("_w", "_b"))
 PREFIXES = (
     ("weight_", "bias_"),
     ("kernel_", "bias_"),

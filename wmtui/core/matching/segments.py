@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from wmtui.core.matching.leaves import COMPOUND_LEAVES, PREFIXES, TELLING, is_leaf
+from wmtui.core.matching.leaves import COMPOUND_LEAVES, ENDINGS, PREFIXES, TELLING, is_leaf
 from wmtui.core.wrappers import WRAPPERS
 
 _WEIGHT_NORM = {
@@ -169,11 +169,12 @@ def _classes_in_leaves(paths: Sequence[Path]) -> dict[Path, Path]:
         if (parent, f"{leaf}_bias") in known and leaf not in TELLING:
             found[parent, leaf], found[parent, f"{leaf}_bias"] = (leaf, "weight"), (leaf, "bias")
             continue
-        unit = leaf.removesuffix("_weight")
-        if unit and unit != leaf and (parent, f"{unit}_bias") in known:
-            found[parent, leaf], found[parent, f"{unit}_bias"] = (unit, "weight"), (unit, "bias")
-            continue
-        for weight, bias in PREFIXES:
+        for weight, bias in ENDINGS:
+            unit = leaf.removesuffix(weight)
+            if unit and unit != leaf and (parent, unit + bias) in known:
+                found[parent, leaf], found[parent, unit + bias] = (unit, "weight"), (unit, "bias")
+                break
+        for weight, bias in PREFIXES if (parent, leaf) not in found else ():
             unit = leaf.removeprefix(weight)
             if unit and unit != leaf and (parent, bias + unit) in known:
                 found[parent, leaf], found[parent, bias + unit] = (unit, "weight"), (unit, "bias")

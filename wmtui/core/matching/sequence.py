@@ -115,8 +115,20 @@ def _usual_path(node: Node, scope: Node) -> list[tuple[float, float, int, str]]:
     return found[::-1]
 
 
-def _is_list(node: Node) -> bool:
-    """Whether a module is a list of blocks."""
-    return len(node.children) > 1 and all(
+def ends_apart(node: Node) -> list[Node]:
+    """A module's children with the list between its two ends (``proj_in``, ``proj_out``, ``layers``) where it runs."""
+    children = list(node.children.values())
+    for k, (first, last) in enumerate(pairwise(children)):
+        ends = first.token.endswith("in") and last.token.endswith("out") and first.token[:-2] == last.token[:-3]
+        if ends and first.index is last.index is None:
+            rest = children[k + 2 :]
+            middle = next((n for n, child in enumerate(rest) if not _is_list(child, least=1)), len(rest))
+            return [*children[: k + 1], *rest[:middle], last, *rest[middle:]] if middle else children
+    return children
+
+
+def _is_list(node: Node, least: int = 2) -> bool:
+    """Whether a module is a list of so many blocks at least."""
+    return len(node.children) >= least and all(
         child.index is not None and not child.stem for child in node.children.values()
     )

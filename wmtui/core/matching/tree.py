@@ -18,7 +18,7 @@ from wmtui.core.matching.leaves import (
 )
 from wmtui.core.matching.nested import unroll
 from wmtui.core.matching.segments import Segments
-from wmtui.core.matching.sequence import canonical_position, keys_sorted, looks_sorted
+from wmtui.core.matching.sequence import canonical_position, ends_apart, keys_sorted, looks_sorted
 
 _LETTERED = re.compile(r"^(.*?[^0-9])([0-9]{1,3})([a-z])(?:_[0-9]+x[0-9]+)?$", re.DOTALL)
 _MASK = (1 << 61) - 1
@@ -164,7 +164,8 @@ class Tree:
     # -- order and numbers -----------------------------------------------------------------------------------------
 
     def _arrange(self) -> None:
-        """Where the listing has lost its order, bring children into the usual one."""
+        """Where the listing has lost its order, bring children into the usual one; else only a module's two ends."""
+        self._turned: list[Node] = []
         stack = [self.root]
         while stack:
             node = stack.pop()
@@ -173,6 +174,9 @@ class Tree:
             if self.sorted and not self.by_order and len(node.children) > 1:
                 ordered = sorted(node.children.values(), key=lambda child: canonical_position(child, node))
                 node.children = {child.token: child for child in ordered}
+            elif not self.by_order and (apart := ends_apart(node)) != list(node.children.values()):
+                node.children = {child.token: child for child in apart}
+                self._turned.append(node)
             stack.extend(node.children.values())
         if self.by_order:
             self._arrange_by_execution()
@@ -220,6 +224,8 @@ class Tree:
         mixed: dict[int, int] = {}
         for node in reversed(order):
             self._sum_up(node, known, mixed)
+        for node in self._turned:
+            self.places[node.lo : node.hi] = sorted(self.places[node.lo : node.hi])
 
     def _add_unit(self, node: Node, leaves: dict[str, int]) -> None:
         main = next((leaf for leaf in MAIN_LEAVES if leaf in leaves), next(iter(leaves)))

@@ -127,6 +127,10 @@ PHRASES: tuple[tuple[str, str], ...] = (
     ("MultiHeadDotProductAttention", "attention"),
     ("multi_head_attention", "attention"),
     ("word_embedding", "tok_embedding"),
+    ("r_w_bias", "content_bias"),
+    ("r_r_bias", "pos_bias"),
+    ("pos_bias_u", "content_bias"),
+    ("pos_bias_v", "pos_bias"),
     ("h_to_4h", "up"),
     ("4h_to_h", "down"),
 )
