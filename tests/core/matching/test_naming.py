@@ -403,7 +403,7 @@ def test_a_middle_that_is_declared_behind_both_ends_lies_between_them():
 
 
 def test_biases_of_relative_attention_are_those_of_content_and_of_position():
-    """Transformer-XL's ``r_w_bias`` and ``r_r_bias`` (u and v in the paper) are called after what they are added for."""
+    """Transformer-XL's ``r_w_bias`` and ``r_r_bias`` (u and v in the paper) are named for what they go with."""
     source = {"attn/r_r_bias": (4, 8), "attn/r_w_bias": (4, 8)}
     target = {"attn.rel_content_bias": (4, 8), "attn.rel_pos_bias": (4, 8)}
     assert matched(source, target) == {

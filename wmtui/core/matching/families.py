@@ -256,9 +256,8 @@ class Families:
                 break
             nodes_a, nodes_b = ours[key_a], theirs[key_b]
             pairs, gain = self._aligned(nodes_a, nodes_b, bound)
-            broken = any(
-                key.endswith(ROW) and len(pairs) < len(nodes) for key, nodes in ((key_a, nodes_a), (key_b, nodes_b))
-            )
+            rows = [nodes for key, nodes in ((key_a, nodes_a), (key_b, nodes_b)) if key.endswith(ROW)]
+            broken = any(len(pairs) < len(nodes) for nodes in rows)
             if not pairs or broken or _stray(pairs):
                 continue
             if self._lost and (key_a.endswith(ROW) or key_b.endswith(ROW)):

@@ -102,10 +102,13 @@ def _parts(tree: Tree, blocks: list[Node]) -> list[Node]:
 
 
 def comparable(one: str, ours: Families, other: str, theirs: Families) -> bool:
-    """Whether two families may be the same: several lists as one are of use against one list without columns only."""
+    """Whether two families may be the same: several lists as one are of use against one list without columns only,
+    and lists of lists that are kept the other way round are compared by their tensors.
+    """
     joined = _is_joined(one), _is_joined(other)
     columns = any(name.startswith(f"{one}=") for name in ours), any(name.startswith(f"{other}=") for name in theirs)
-    return not ((joined[0] and (joined[1] or columns[1])) or (joined[1] and columns[0]))
+    apart = (joined[0] and (joined[1] or columns[1])) or (joined[1] and columns[0])
+    return not apart and not kept_crosswise(ours[one], theirs[other])
 
 
 def _is_joined(name: str) -> bool:
