@@ -130,11 +130,17 @@ def _in_module(tree: Tree, unit: int, parent: Node) -> int:
     convolutions = _convolutions(tree, parent)
     if len(parent.children) == 2 and len(convolutions) == 1 and convolutions[0].children:
         return convolutions[0].lo if _runs(tree, [unit], convolutions) else -1
+    if (
+        parent.parent is not None
+        and parent.index is None
+        and all(_is_norm(tree, u) for u in range(parent.lo, parent.hi))
+    ):
+        parent = parent.parent  # a norm and an activation in one module
     if not 2 <= parent.size <= _MOST_IN_MODULE:
         return -1
-    others = [other for other in range(parent.lo, parent.hi) if other != unit]
-    matrices = [other for other in others if len(tree.shapes[other]) >= 2]
-    if len(matrices) != 1 or any(len(tree.shapes[other]) == 1 for other in others):
+    matrices = [other for other in range(parent.lo, parent.hi) if len(tree.shapes[other]) >= 2]
+    vectors = [other for other in range(parent.lo, parent.hi) if len(tree.shapes[other]) == 1]
+    if len(matrices) != 1 or (len(vectors) > 1 and sum("running_mean" in tree.leaves[other] for other in vectors) != 1):
         return -1
     mate = matrices[0]
     return mate if _fits(tree, unit, mate, inward=False) or _fits(tree, unit, mate, inward=True) else -1

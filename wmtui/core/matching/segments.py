@@ -31,6 +31,10 @@ _LETTERED_PART = re.compile(r"(?:^|[./])([A-Za-z]+)([0-9]+)([a-z])_(?=.)")
 _DOUBLED = re.compile(r"([A-Za-z]+[0-9]+)([A-WYZa-wyz][A-Za-z]*[0-9]+)")
 _LONE_INDEX = re.compile(r"_[0-9]+_")
 
+_SAVED, _UNSAVED = "modules_to_save", "original_module"
+_SAVED_TWICE = frozenset({_SAVED, _UNSAVED, "default"})
+"""PEFT keeps a trained module (``modules_to_save.default``) beside the one that it was copied from."""
+
 Path = tuple[str, str]
 """Parent path and leaf of a key."""
 
@@ -41,8 +45,13 @@ def separator_of(keys: Sequence[str]) -> str:
     for separator in "./":
         if sum(separator in key for key in keys) >= half:
             slashes = separator == "." and sum("/" in key for key in keys) >= half
-            return "/" if slashes else separator
+            return "/" if slashes and not _leaves_behind_dots(keys) else separator
     return "_"
+
+
+def _leaves_behind_dots(keys: Sequence[str]) -> bool:
+    """Whether most keys end in a tensor's own name behind a dot (``stem.stem_1/norm.weight``)."""
+    return sum(is_leaf(key.rpartition(".")[2]) for key in keys) * 2 > len(keys)
 
 
 class Segments:
@@ -58,6 +67,8 @@ class Segments:
     def __init__(self, keys: Sequence[str]) -> None:
         self.separator = separator_of(keys) if keys else "."
         self._endings = _endings(keys, self.separator)
+        self._slashed = self.separator == "." and sum("/" in key for key in keys) * 2 > len(keys)
+        self._saved = any(f"{_SAVED}." in key for key in keys)
         self._known: dict[tuple[str, bool], tuple[str, ...]] = {}
         self._tokens: dict[str, tuple[str, int | None]] = {}
         self.paths = [self._split(key) for key in keys]
@@ -73,6 +84,8 @@ class Segments:
         """Parent path and leaf of a key, parametrised weights under their old names."""
         for end in self._endings:
             key = key.removesuffix(end)
+        if self._slashed:
+            key = key.replace("/", ".")
         if "parametrizations" in key:
             for long, short in _WEIGHT_NORM.items():
                 key = key.replace(long.replace(".", self.separator), self.separator + short)
@@ -95,7 +108,9 @@ class Segments:
         """
         found = self._known.get((segment, strip))
         if found is None:
-            if strip and segment in WRAPPERS:
+            if self._saved and segment in _SAVED_TWICE:
+                found = () if segment != _UNSAVED else (segment,)
+            elif strip and segment in WRAPPERS:
                 found = ()
             elif self._by_underscore:
                 found = tuple(part for part in segment.split("_") if part)

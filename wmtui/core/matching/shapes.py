@@ -53,6 +53,10 @@ class Fit(NamedTuple):
 NO_FIT = Fit(0.0, Transform.NONE, ())
 
 
+_TURNED_WINDOW = 0.3
+"""A window of three by one is no window of one by three, though one library may have turned all images."""
+
+
 def squeezed(shape: Shape) -> Shape:
     """The shape without dimensions of length one."""
     return tuple(d for d in shape if d != 1)
@@ -142,6 +146,8 @@ class Shapes:
             return 1.0, Transform.NONE
         if matrices and a == b[::-1]:
             return (0.95 if mixed else 0.97 if self.transposes(a) else 0.3), Transform.TRANSPOSE
+        if len(a) == len(b) > 2 and a[:-2] == b[:-2] and a[-2:] == b[:-3:-1]:
+            return _TURNED_WINDOW, Transform.TRANSPOSE
         short_a, short_b = squeezed(a), squeezed(b)
         if short_a == short_b:
             return 0.95, Transform.RESHAPE

@@ -129,8 +129,6 @@ PHRASES: tuple[tuple[str, str], ...] = (
     ("word_embedding", "tok_embedding"),
     ("r_w_bias", "content_bias"),
     ("r_r_bias", "pos_bias"),
-    ("pos_bias_u", "content_bias"),
-    ("pos_bias_v", "pos_bias"),
     ("h_to_4h", "up"),
     ("4h_to_h", "down"),
 )
