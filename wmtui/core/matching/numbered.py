@@ -5,7 +5,7 @@ No module of the first side holds what has one number, so that no votes for modu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from wmtui.core.matching.tree import Node
 Place = tuple[int, int]
 """Of a unit, its number in the lists of one module, and the module that holds it; 0 where it has none."""
 
+IndicesOf = Callable[[Node, str], frozenset[int]]
 
-def _place(node: Node, scope: Node) -> Place:
+
+def _place(node: Node, scope: Node, indices_of: IndicesOf) -> Place:
     if node is scope or node.parent is None:
         return 0, 0
     holder = node.parent
@@ -25,7 +27,8 @@ def _place(node: Node, scope: Node) -> Place:
     if node.index is None:
         return 0, module
     above = holder if node.stem or holder is scope or holder.parent is None else holder.parent
-    return hash((id(above), node.index)), module
+    # lists that have other numbers count something else
+    return hash((id(above), node.index, indices_of(holder, node.stem))), module
 
 
 def _ties(ours: Place, theirs: Place) -> Iterator[tuple[tuple[int], tuple[int]]]:
@@ -36,15 +39,18 @@ def _ties(ours: Place, theirs: Place) -> Iterator[tuple[tuple[int], tuple[int]]]
         yield (ours[1],), (theirs[0],)
 
 
-def number_votes(scope: Scope, fit: Floats, nodes_a: Sequence[Node], nodes_b: Sequence[Node]) -> Floats:
+def number_votes(
+    scope: Scope, fit: Floats, nodes_a: Sequence[Node], nodes_b: Sequence[Node], indices_of: IndicesOf
+) -> Floats:
     """How far the units that are alone in their size say that a number is a module, 0 to 1, for each other pair.
 
     Args:
         fit: shape (m, n), 0 where a pair cannot be.
         nodes_a, nodes_b: m and n units, or the modules that hold nothing but them.
+        indices_of: the numbers of a module's children of one stem.
     """
-    places_a = [_place(node, scope.a) for node in nodes_a]
-    places_b = [_place(node, scope.b) for node in nodes_b]
+    places_a = [_place(node, scope.a, indices_of) for node in nodes_a]
+    places_b = [_place(node, scope.b, indices_of) for node in nodes_b]
     able = fit > 0
     alone = able & (able.sum(1, keepdims=True) == 1) & (able.sum(0, keepdims=True) == 1)
     found: Floats = np.zeros_like(fit)

@@ -151,10 +151,11 @@ def vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floa
     for cell in mates:
         near[cell] = True
     known = np.ones_like(near)
-    numbered = number_votes(scope, support.fit, nodes_a, nodes_b)
+    numbered = number_votes(scope, support.fit, nodes_a, nodes_b, state.indices_of)
     if state.switches.neighbours:
         support.beside_trust = 1.0 if state.order_trust == 1 else _SORTED_NEIGHBOURS
-    for _ in range(rounds):
+    votes, beside = np.zeros_like(support.votes), np.zeros_like(support.beside)
+    for number in range(1, rounds + 1):
         chosen = assign(support.total)
         back = {j: i for i, j in chosen.items()}
         voters = {
@@ -170,11 +171,16 @@ def vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floa
             share = tally.share(chains_a[i][1], chains_b[j][1], own)
             known[i, j] = share is not None
             support.votes[i, j] = max(_UNKNOWN if share is None else share, numbered[i, j])
+        # the mean of all rounds, since of two tensors that disagree each would follow the other for ever
+        votes += support.votes
+        support.votes[:] = votes / number
         strength = VOTES + _VOTES_NEAR * (near & known)
         shares = _shares(tally, beside_a, beside_b, cells)
         for group in (np.ix_(norms_a, norms_b), np.ix_(~norms_a, ~norms_b)):
             support.beside[group] = _neighbours(np.array([shares[side][group] for side in (0, 1)]))
         support.beside[runs_a, :] = support.beside[:, runs_b] = _RUN
+        beside += support.beside
+        support.beside[:] = beside / number
         around = BESIDE * support.beside_trust * support.beside
         support.total[:] = scale * (base + strength * support.votes + around)
         if mates:
