@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from wmtui.core.matching.tree import Node, Tree
 
@@ -46,6 +47,22 @@ def list_of(node: Node) -> list[Node]:
 def alone(nodes: list[Node]) -> bool:
     """Whether a family is one module that has a number but is no member of a list (``path1``)."""
     return len(nodes) == 1 and bool(nodes[0].stem) and len(list_of(nodes[0])) == 1
+
+
+def in_one_count(nodes: Sequence[Node]) -> bool:
+    """Whether numbers alone tell the order of nodes, which a listing by name does not lose then."""
+    ordered = sorted(nodes, key=lambda node: node.lo)
+    return all(_by_number(a, b) for a, b in pairwise(ordered))
+
+
+def _by_number(a: Node, b: Node) -> bool:
+    """Whether two nodes stand in members of one list, or are such."""
+    while a.parent is not b.parent:
+        if a.depth >= b.depth and a.parent is not None:
+            a = a.parent
+        elif b.parent is not None:
+            b = b.parent
+    return a.index is not None and b.index is not None and a.stem == b.stem
 
 
 def counted(node: Node) -> Node:

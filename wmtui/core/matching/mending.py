@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from wmtui.core.matching.alignment import Block
-from wmtui.core.matching.lists import list_of
+from wmtui.core.matching.lists import in_one_count, list_of
 from wmtui.core.matching.tree import Node
 
 
@@ -42,7 +42,8 @@ def in_order(blocks: Sequence[Block], a: Node, b: Node, kept: tuple[bool, bool])
 
     Args:
         a, b: the scopes that hold them.
-        kept: whether the listings of source and target have kept their order, which several lists need.
+        kept: whether the listings of source and target have kept their order, which several lists need,
+            unless they are of one count.
     """
     groups: defaultdict[int, list[int]] = defaultdict(list)
     for place, block in enumerate(blocks):
@@ -53,10 +54,10 @@ def in_order(blocks: Sequence[Block], a: Node, b: Node, kept: tuple[bool, bool])
         members = [(blocks[place].source, blocks[place].target) for place in places]
         back = [(target, source) for source, target in members]
         others = [(block.source, block.target) for block in blocks if block.source.bag != bag]
-        if kept[1] and _divided(members):
+        if _divided(members) and (kept[1] or in_one_count([node for node, _ in back])):
             ours = sorted((node for node, _ in members), key=lambda node: node.lo)
             theirs = _by_sections([node for node, _ in back], b, [(other, node.lo) for node, other in others])
-        elif kept[0] and _divided(back):
+        elif _divided(back) and (kept[0] or in_one_count([node for node, _ in members])):
             ours = _by_sections([node for node, _ in members], a, [(node, other.lo) for node, other in others])
             theirs = sorted((node for node, _ in back), key=lambda node: node.lo)
         else:

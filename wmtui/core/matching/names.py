@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from wmtui.core.matching.tree import Node, Tree
 from wmtui.core.matching.vocabulary import BINDING, OPPOSITES
-from wmtui.core.matching.words import alike, is_unknown, words
+from wmtui.core.matching.words import ENDS, alike, is_unknown, words
 
 Phrase = tuple[tuple[str, float], ...]
 
@@ -28,6 +28,9 @@ _APART = 0.4
 """Of a likeness where a telling word sets two apart."""
 
 _AS_MANY = 0.7
+
+_NAMED = 0.7
+"""Likeness to ``in`` or ``out`` of a word that means it."""
 
 _PLAIN = frozenset({"norm", "layer", "fc", "conv", "proj"})
 
@@ -132,12 +135,15 @@ class Names:
         total = hit = 0.0
         for here, there in ((ours, theirs), (theirs, ours)):
             first, last = _own_rank(here), _own_rank(there)
+            ends = bool(first) != bool(last) and _ends_named(here, there)
             for word, depth in here:
                 weight = depth * (self.rarity(word) if among is None else among.weights.get(word, 1.0))
                 strange = among is not None and word in among.strangers
                 best = 0.0
                 for other, other_depth in there:
                     if word[0] == "#" and first and last and (word == first) != (other == last):
+                        continue
+                    if ends and (word == first or other == last):
                         continue
                     value = alike(word, other)
                     if strange and among is not None and other in among.strangers and not _opposite(word, other):
@@ -157,6 +163,14 @@ def _opposite(word: str, other: str) -> bool:
 def _own_rank(phrase: Phrase) -> str:
     """The rank of the last segment, which the rank of a module above is no answer to; empty where it has none."""
     return next((word for word, depth in phrase if word[0] == "#" and "/" in word and depth >= _RANK_WEIGHT), "")
+
+
+def _ends_named(ours: Phrase, theirs: Phrase) -> bool:
+    """Whether both phrases have a word like ``in`` or like ``out``, so that no rank has to stand for it."""
+    return any(
+        max(alike(end, word) for word, _ in ours) >= _NAMED and max(alike(end, word) for word, _ in theirs) >= _NAMED
+        for end in ENDS
+    )
 
 
 def _own_words(phrase: Phrase) -> Phrase:

@@ -311,7 +311,7 @@ class Solver:
             1e-4,
         )
         rarity = -math.log(share) / 9.2
-        order = float(support.trust * support.order[i, j] + support.kin_trust * support.kin[i, j]) / 2
+        order = float(support.trust * support.order[i, j] + support.kin_trust[i, j] * support.kin[i, j]) / 2
         return (
             1.0,
             clip(still, -0.1, 0),

@@ -75,7 +75,7 @@ class Support:
         name, raw_name, contrasted: N, and two of its parts.
         order, kin, votes, beside, role, exact: A, K, V, B, R, E.
         trust, kin_trust, beside_trust: how far the listings' order can be relied on, 0 to 1: at all, among tensors of
-            one size, and of neighbours.
+            one size (for each pair), and of neighbours.
         taken: pairs across blocks whose role has another partner.
     """
 
@@ -93,8 +93,8 @@ class Support:
     beside: Floats
     role: Floats
     exact: Floats
+    kin_trust: Floats
     trust: float = 0.0
-    kin_trust: float = 0.0
     beside_trust: float = 0.0
     taken_a: set[int] = field(default_factory=set)
     taken_b: set[int] = field(default_factory=set)

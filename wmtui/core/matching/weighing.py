@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wmtui.core.matching.alignment import Block
 from wmtui.core.matching.backwards import backwards, places_by_blocks
 from wmtui.core.matching.bundles import settle
+from wmtui.core.matching.counts import trust_numbers
 from wmtui.core.matching.leaves import FREE_LEAVES
 from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.order import closeness, concordance, global_closeness
@@ -23,6 +24,7 @@ from wmtui.core.matching.words import words
 from wmtui.core.proposal import Transform
 
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 Make = tuple[tuple[int, ...], frozenset[str]]
 
 _ELSEWHERE, _ONE_ELSEWHERE, _ROLE_TAKEN = 0.55, 0.7, 0.75
@@ -67,7 +69,7 @@ def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], round
     """
     a, b, size = scope.a, scope.b, (len(rows), len(columns))
     on = state.switches
-    arrays = [np.zeros(size) for _ in range(12)]
+    arrays = [np.zeros(size) for _ in range(13)]
     support = Support(rows, columns, *arrays)  # type: ignore[arg-type]
     support.place[:] = 1.0
     by_numel = _by_numel(state, rows, columns)
@@ -301,6 +303,9 @@ def _weigh_order(
         if more > max(2 * agree, _USUAL * total):
             agree = more
             places_a, places_b, anchors = usual
+    if one_lost and sum(support.total.shape) <= _FEW:
+        checked, in_all = _usual_rate(state, scope, support)
+        agree, total = agree + checked, total + in_all
     state.concordance[0] += agree
     state.concordance[1] += total
     rate = (agree + 3 * state.order_rate) / (total + 3)
@@ -321,8 +326,22 @@ def _weigh_order(
     if _modules_moved(state, scope, backwards):
         support.order[:] *= _SET_APART
         support.kin[:] *= _SET_APART
-    support.trust = state.order_trust * min(1.0, max(0.0, (rate - 0.5) * 2) / 0.7)
-    support.kin_trust = max(support.trust, _LEAST_KIN_TRUST if state.order_trust < 1 else 0.0)
+    trust = min(1.0, max(0.0, (rate - 0.5) * 2) / 0.7)
+    support.trust = state.order_trust * trust
+    support.kin_trust[:] = max(support.trust, _LEAST_KIN_TRUST if state.order_trust < 1 else 0.0)
+    if state.order_trust < 1:
+        trust_numbers(state, support, groups, (places_a, places_b), likely, trust)
+
+
+def _usual_rate(state: State, scope: Scope, support: Support) -> tuple[float, float]:
+    """On the side that kept its order, how many pairs of units stand in the usual one, and how many there are."""
+    tree, units, root = (
+        (state.target, support.columns, scope.b) if state.source.sorted else (state.source, support.rows, scope.a)
+    )
+    usual = usual_places([tree.nodes[unit] for unit in units], root)
+    return concordance(
+        [(tree.places[unit], place, len(tree.shapes[unit]) > 1) for unit, place in zip(units, usual, strict=True)]
+    )
 
 
 def _modules_moved(state: State, scope: Scope, backwards: bool) -> bool:

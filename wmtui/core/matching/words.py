@@ -20,6 +20,9 @@ _SAME_NUMBER = 0.6
 _AN_END = 0.5
 """Likeness of the first of a list and ``in``, of the last and ``out``."""
 
+ENDS = ("in", "out")
+"""Words for the first and the last of a list."""
+
 _KNOWN = frozenset(SYNONYMS) | frozenset(COMPOUNDS) | frozenset(BINDING)
 
 
