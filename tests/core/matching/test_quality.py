@@ -61,6 +61,7 @@ HELD = (
     "shi_oneformer_swin_large_ade__hf",
     "song_ncsnpp_ffhq_256__diffusers",
     "tencentarc_gfpgan_bilinear__clean",
+    "tencent_hunyuan_video__diffusers",
     "timm_hrnet_w18__pytorchcv",
     "timm_inception_v3__pytorchcv",
     "timm_levit_256__hf",
@@ -79,6 +80,7 @@ IN_ORDER = (
     "own_gin_virtual_node_ogb__blocks",
     "vitae_vitpose_plus_base__hf",
     "wongkinyiu_yolov7__mmyolo",
+    "zylo117_efficientdet_d0__rwightman",
 )
 """Whose sorted listings have lost what tells."""
 

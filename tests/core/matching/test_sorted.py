@@ -57,6 +57,17 @@ def test_channels_tell_which_convolution_a_numbered_norm_follows():
     assert matched(source, by_name({expected[key]: shape for key, shape in source.items()})) == expected
 
 
+def test_single_norms_in_lists_of_lists_kept_the_other_way_round_go_by_both_numbers():
+    rest = {f"conv.{k}.weight": (8, 8, 3, 3) for k in range(3)}
+    expected = {f"head.bn_list.{level}.{k}.weight": f"net.bn_rep.{k}.{level}.bn.weight"
+                for level in range(5) for k in range(3)}  # fmt: skip
+    expected |= {f"head.{key}": f"net.{key}" for key in rest}
+    shapes = {key: rest.get(key.removeprefix("head."), (8,)) for key in expected}
+    for source in (shapes, by_name(shapes)):
+        target = {expected[key]: shape for key, shape in source.items()}
+        assert matched(source, by_name(target)) == expected
+
+
 def test_rows_stand_before_columns():
     rest = {f"encoder.layer.{k}.weight": (8, 8) for k in range(3)}
     source = {f"embedders_{k}.pos_embedding": (16, 8) for k in (0, 1)} | rest

@@ -167,10 +167,7 @@ def _own_rank(phrase: Phrase) -> str:
 
 def _ends_named(ours: Phrase, theirs: Phrase) -> bool:
     """Whether both phrases have a word like ``in`` or like ``out``, so that no rank has to stand for it."""
-    return any(
-        max(alike(end, word) for word, _ in ours) >= _NAMED and max(alike(end, word) for word, _ in theirs) >= _NAMED
-        for end in ENDS
-    )
+    return any(all(any(alike(end, word) >= _NAMED for word, _ in phrase) for phrase in (ours, theirs)) for end in ENDS)
 
 
 def _own_words(phrase: Phrase) -> Phrase:

@@ -24,6 +24,9 @@ _MATE_SHARE = 0.7
 """What the convolutions of two norms count against all other votes for the norms."""
 
 _UNKNOWN = 0.5
+_OUTER = 0.25
+"""What the outermost modules in a scope count against those that hold two tensors."""
+
 _RUN = 0.25
 _SORTED_NEIGHBOURS = 0.25
 
@@ -170,6 +173,9 @@ def vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floa
             own = [voters[cell] for cell in {(i, chosen.get(i, -1)), (back.get(j, -1), j)} if cell in voters]
             share = tally.share(chains_a[i][1], chains_b[j][1], own)
             known[i, j] = share is not None
+            outer = tally.share(chains_a[i][-2], chains_b[j][-2], own)
+            if share is not None and outer is not None:
+                share += _OUTER * (outer - share)
             support.votes[i, j] = max(_UNKNOWN if share is None else share, numbered[i, j])
         # the mean of all rounds, since of two tensors that disagree each would follow the other for ever
         votes += support.votes
