@@ -410,3 +410,12 @@ def test_biases_of_relative_attention_are_those_of_content_and_of_position():
         "attn/r_r_bias": "attn.rel_pos_bias",
         "attn/r_w_bias": "attn.rel_content_bias",
     }
+
+
+def test_v_beside_l_is_vision_beside_language():
+    names = {"v_proj": "vision_proj", "l_proj": "text_proj",
+             "values_v_proj": "values_vision_proj", "values_l_proj": "values_text_proj"}  # fmt: skip
+    source = {f"fusion.{k}.attn.{name}.weight": (8, 8) for k in range(2) for name in sorted(names)}
+    expected = {key: f"layers.{key.split('.')[1]}.attn.{names[key.split('.')[3]]}.weight" for key in source}
+    order = sorted(source, key=lambda key: (key.split(".")[1], list(names).index(key.split(".")[3])))
+    assert mapping(match(listing(source), listing({expected[key]: (8, 8) for key in order}))) == expected

@@ -75,6 +75,7 @@ class Names:
                     for word in own
                     for part in (words(f"{word[0]}_{word[1:]}") if word in self._lettered else (word,))
                 )
+            own = _modalities(own, at)
             binding = words(at.parent.stem) if at.parent is not None and at.parent is not root else ()
             if own and len(binding) == 1 and binding[0] in BINDING and not own[0].startswith(("#", "norm")):
                 own = (f"{binding[0]}:{own[0]}", *own[1:])
@@ -154,6 +155,17 @@ class Names:
                 hit += weight * best
                 total += weight
         return hit / total if total else 0.0
+
+
+def _modalities(own: tuple[str, ...], node: Node) -> tuple[str, ...]:
+    """Words of a node, with ``v`` and ``l`` for vision and language where two siblings differ in them alone."""
+    for letter, other, meant in (("v", "l", "vis"), ("l", "v", "txt")):
+        if letter in own and node.parent is not None:
+            place = len(own) - 1 - own[::-1].index(letter)
+            twin = (*own[:place], other, *own[place + 1 :])
+            if any(words(sibling.stem) == twin for sibling in node.parent.children.values()):
+                return (*own[:place], meant, *own[place + 1 :])
+    return own
 
 
 def _opposite(word: str, other: str) -> bool:
