@@ -321,7 +321,8 @@ def _weigh_order(
             continue
         cells = np.ix_(sorted(group_a, key=places_a.__getitem__), sorted(group_b, key=places_b.__getitem__))
         support.kin[cells] = closeness(likely[cells]) * (support.fit[cells] > 0)
-        if len(group_a) == len(group_b) in _A_FEW and len(state.source.shapes[support.rows[group_a[0]]]) > 1:
+        matrices = len(state.source.shapes[support.rows[group_a[0]]]) > 1
+        if len(group_a) == len(group_b) in _A_FEW and (matrices or state.order_trust < 1):
             support.order[cells] = np.minimum(support.order[cells], support.kin[cells])
     if _modules_moved(state, scope, backwards):
         support.order[:] *= _SET_APART
