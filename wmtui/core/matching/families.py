@@ -14,13 +14,24 @@ import numpy as np
 
 from wmtui.core.matching.alignment import FUSED_LIKENESS, Aligner, Block
 from wmtui.core.matching.directions import Directions, direction_unknown, ends_differ, share_words
-from wmtui.core.matching.lists import ROW, Lists, alone, collect, comparable, counted, crosswise, has_like
+from wmtui.core.matching.lists import (
+    ROW,
+    Lists,
+    alone,
+    collect,
+    comparable,
+    counted,
+    crosswise,
+    has_like,
+    twin_families,
+)
 from wmtui.core.matching.mending import in_order, narrowed
 from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.roles import margins
 from wmtui.core.matching.support import assign
 from wmtui.core.matching.tally import Tally, chain
 from wmtui.core.matching.tree import Node, Tree
+from wmtui.core.matching.wholes import alone_in_content, by_bag, free, holds, untouched
 
 _MOST_TWINS = 4
 _LEAST_MARGIN = 0.4
@@ -47,7 +58,6 @@ _AROUND_SHARE = 0.1
 
 _MOST_SHARES = 1.01 * (1 + _PLACE_SHARE) * (1 + _AROUND_SHARE) * (1 + _WHOLE_SHARE)
 
-_LEAST_SINGLE = 3
 _MOST_ALIGNMENTS = 20_000
 _MOST_FAMILIES = 64
 """Of one side in one scope; of more the largest are compared."""
@@ -113,7 +123,7 @@ class Families:
                 break
             else:
                 parts = True
-        found += self._singles(_modules(a, used[0], above[0]), _modules(b, used[1], above[1]))
+        found += self._singles(untouched(a, used[0], above[0]), untouched(b, used[1], above[1]))
         # what could as well be another block leaves its place to a third: all of that content are as doubtful
         contested = {block.target.bag for block in found if not block.steady}
         known = [block._replace(steady=block.steady and block.target.bag not in contested) for block in found]
@@ -121,7 +131,7 @@ class Families:
 
     def _known(self, a: Node, b: Node) -> list[Block]:
         """Modules that are paired before any list is looked at."""
-        wholes = [block for block in _wholes(a, b) if not self._out_of_step(block)]
+        wholes = [block for block in alone_in_content(a, b) if not self._out_of_step(block)]
         return wholes + self._twins(a, b, wholes)
 
     def _out_of_step(self, block: Block) -> bool:
@@ -133,19 +143,22 @@ class Families:
 
     def _twins(self, a: Node, b: Node, wholes: list[Block]) -> list[Block]:
         """Modules outside of lists of which a few hold the same (two towers), where their names tell which is which."""
-        ours, theirs = (_free(scope, {id(block[side]) for block in wholes}) for side, scope in enumerate((a, b)))
+        ours, theirs = (free(scope, {id(block[side]) for block in wholes}) for side, scope in enumerate((a, b)))
         found: list[Block] = []
         for bag, members in ours.items():
             others = theirs.get(bag, [])
             if not 2 <= len(members) == len(others) <= _MOST_TWINS:
                 continue
-            if any(_holds(block.source, members[0]) for block in found):
+            if any(holds(block.source, members[0]) for block in found):
                 continue
-            phrases = [self._names.of(node, a) for node in members], [self._names.of(node, b) for node in others]
+            phrases = [[self._names.of(node, root) for node in some] for some, root in ((members, a), (others, b))]
             among = contrast(*([self._names.phrases[p] for p in some] for some in phrases))
             likeness = np.array([[self._names.contrasted(p, q, among)[0] for q in phrases[1]] for p in phrases[0]])
             chosen = assign(likeness)
-            if len(chosen) == len(members) and min(margins(likeness, chosen).values()) >= _LEAST_MARGIN:
+            named = {(i, j) for i, m in enumerate(members) for j, n in enumerate(others) if m.token == n.token}
+            if len(chosen) < len(members) or not named <= set(chosen.items()):
+                continue
+            if min(margins(likeness, chosen).values()) >= _LEAST_MARGIN:
                 found += [Block(members[i], others[j], 1.0) for i, j in chosen.items()]
         return found
 
@@ -161,7 +174,7 @@ class Families:
             if len(members) != 1 or len(others) != 1:
                 continue
             node, other = members[0], others[0]
-            inside = any(_holds(block.source, node) or _holds(block.target, other) for block in found)
+            inside = any(holds(block.source, node) or holds(block.target, other) for block in found)
             if not inside and (likeness := self._aligner.likeness(node, other)[0]) >= FUSED_LIKENESS:
                 found.append(Block(node, other, likeness))
         return found
@@ -247,7 +260,7 @@ class Families:
         bounds.sort(key=lambda bound: (-bound[0], -bound[1]))
         best: tuple[float, list[Block]] | None = None
         chosen: tuple[list[Node], list[Node]] | None = None
-        twins = _twin_families(ours), _twin_families(theirs)
+        twins = twin_families(ours), twin_families(theirs)
         if self._alignments > _MOST_ALIGNMENTS:
             del bounds[_FEW_ALIGNMENTS:]
         for bound, depth, key_a, key_b in bounds:
@@ -279,18 +292,10 @@ class Families:
         return best[1]
 
 
-def _twin_families(families: dict[str, list[Node]]) -> set[int]:
-    """Ids of the first members of families that hold just what another one does (two towers)."""
-    like: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-    for nodes in families.values():
-        like[tuple(node.bag for node in nodes)].append(id(nodes[0]))
-    return {first for some in like.values() if len(some) > 1 for first in some}
-
-
 def _without_twins(scope: Node, families: dict[str, list[Node]]) -> dict[str, list[Node]]:
     """Families but for single modules with a number whose like could as well be meant (``path1``, ``path0_1x1``)."""
     single = {key for key, nodes in families.items() if alone(nodes)}
-    like = _by_bag(scope) if single else {}
+    like = by_bag(scope) if single else {}
     return {key: nodes for key, nodes in families.items() if key not in single or len(like.get(nodes[0].bag, ())) < 2}
 
 
@@ -328,73 +333,3 @@ def _mark(block: Block, a: Node, b: Node, used: tuple[set[int], set[int]], above
         while parent is not None and parent is not scope:
             above[side].add(id(parent))
             parent = parent.parent
-
-
-def _wholes(a: Node, b: Node) -> list[Block]:
-    """Modules that are alone, on both sides, in holding just these sizes; the outermost of each."""
-    ours, theirs = _by_bag(a), _by_bag(b)
-    found: list[Block] = []
-    stack = _inner(a)
-    while stack:
-        node = stack.pop()
-        mine, others = ours.get(node.bag, []), theirs.get(node.bag, [])
-        if len(mine) == len(others) == 1 and node.size < a.size and others[0].size < b.size:
-            found.append(Block(mine[0], others[0], 1.0))
-        else:
-            stack.extend(_inner(node))
-    return sorted(found, key=lambda block: block.source.lo)
-
-
-def _free(scope: Node, used: set[int]) -> dict[int, list[Node]]:
-    """Modules of some units outside of lists by what they hold, the largest first."""
-    found: defaultdict[int, list[Node]] = defaultdict(list)
-    stack = [child for child in _inner(scope) if child.kin == 1]
-    while stack:
-        node = stack.pop()
-        if id(node) in used:
-            continue
-        inner = [child for child in _inner(node) if child.kin == 1]
-        if all(child.size != node.size for child in inner):
-            found[node.bag].append(node)
-        stack.extend(inner)
-    return dict(sorted(found.items(), key=lambda item: -item[1][0].size))
-
-
-def _inner(module: Node) -> list[Node]:
-    """A module's own modules of some units."""
-    return [child for child in module.children.values() if child.size >= _LEAST_SINGLE]
-
-
-def _by_bag(scope: Node) -> dict[int, list[Node]]:
-    """Modules of some units in a scope by what they hold; of modules that hold nothing but a module the innermost.
-
-    Of modules that hold the same two are enough, with what they are made of.
-    """
-    found: defaultdict[int, list[Node]] = defaultdict(list)
-    stack = list(scope.children.values())
-    while stack:
-        node = stack.pop()
-        size = node.hi - node.lo
-        if size >= _LEAST_SINGLE and len(found[node.bag]) < 2:
-            stack.extend(node.children.values())
-            if all(child.hi - child.lo != size for child in node.children.values()):
-                found[node.bag].append(node)
-    return dict(found)
-
-
-def _holds(outer: Node, inner: Node) -> bool:
-    return outer.lo <= inner.lo and inner.hi <= outer.hi
-
-
-def _modules(scope: Node, used: set[int], above: set[int]) -> list[Node]:
-    """Modules of some units in a scope that hold no block and lie in none; of modules in modules the innermost."""
-    found: list[Node] = []
-    stack = list(scope.children.values())
-    while stack:
-        node = stack.pop()
-        if id(node) in used or node.size < _LEAST_SINGLE:
-            continue
-        stack.extend(node.children.values())
-        if id(node) not in above and not any(child.size == node.size for child in node.children.values()):
-            found.append(node)
-    return found

@@ -194,3 +194,11 @@ def _joined(families: dict[str, list[Node]]) -> dict[str, list[Node]]:
         for some in lists.values()
         if len(some) > 1
     }
+
+
+def twin_families(families: Families) -> set[int]:
+    """Ids of the first members of families that hold just what another one does (two towers)."""
+    like: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    for nodes in families.values():
+        like[tuple(node.bag for node in nodes)].append(id(nodes[0]))
+    return {first for some in like.values() if len(some) > 1 for first in some}

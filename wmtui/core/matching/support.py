@@ -16,11 +16,15 @@ from wmtui.core.matching.alignment import Block
 from wmtui.core.matching.tree import Node
 from wmtui.core.proposal import Transform
 
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 BASE, NAME, ORDER, KIN, VOTES, BESIDE, ROLE, EXACT = 0.10, 0.34, 0.16, 0.10, 0.16, 0.16, 0.20, 0.12
 """Weights of the kinds of evidence; N, A, K, V, B, E lie in 0..1, R in 0..1 (3 where the user decided the role)."""
 
+SET_APART = 0.2
+"""Of the evidence of order and neighbours where a word sets two apart, since modules move more often than they lose a
+telling word; and of order where most modules have moved."""
 
 Kind = Literal["merge", "split"]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from wmtui.core.matching.numbered import number_votes
 from wmtui.core.matching.state import State
-from wmtui.core.matching.support import BESIDE, VOTES, Floats, Scope, Support, assign
+from wmtui.core.matching.support import BESIDE, SET_APART, VOTES, Bools, Floats, Scope, Support, assign
 from wmtui.core.matching.tally import Tally, alone, chain
 from wmtui.core.matching.tree import Node, Tree
 
@@ -122,10 +122,10 @@ def _neighbours(shares: Floats) -> Floats:
     return result
 
 
-def vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floats, rounds: int) -> None:
+def vote(state: State, scope: Scope, support: Support, apart: Bools, base: Floats, scale: Floats, rounds: int) -> None:
     """Modules that hold other matched pairs draw the pairs of their own tensors: Dice of common votes, own vote out.
 
-    So do the modules beside them, as far as the listings kept their order.
+    So do the modules beside them, as far as the listings kept their order and no telling word sets a pair ``apart``.
     """
     nodes_a = [alone(state.source.nodes[unit], scope.a) for unit in support.rows]
     nodes_b = [alone(state.target.nodes[unit], scope.b) for unit in support.columns]
@@ -185,6 +185,7 @@ def vote(state: State, scope: Scope, support: Support, base: Floats, scale: Floa
         for group in (np.ix_(norms_a, norms_b), np.ix_(~norms_a, ~norms_b)):
             support.beside[group] = _neighbours(np.array([shares[side][group] for side in (0, 1)]))
         support.beside[runs_a, :] = support.beside[:, runs_b] = _RUN
+        support.beside[apart] *= SET_APART
         beside += support.beside
         support.beside[:] = beside / number
         around = BESIDE * support.beside_trust * support.beside

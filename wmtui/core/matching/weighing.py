@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wmtui.core.matching.alignment import Block
 from wmtui.core.matching.backwards import backwards, places_by_blocks
@@ -17,14 +16,12 @@ from wmtui.core.matching.names import Names, contrast
 from wmtui.core.matching.order import closeness, concordance, global_closeness
 from wmtui.core.matching.sequence import usual_places
 from wmtui.core.matching.state import State
-from wmtui.core.matching.support import BASE, EXACT, KIN, NAME, ORDER, ROLE, Scope, Support
+from wmtui.core.matching.support import BASE, EXACT, KIN, NAME, ORDER, ROLE, SET_APART, Bools, Scope, Support
 from wmtui.core.matching.tree import Node, Tree
 from wmtui.core.matching.votes import apply_facts, vote
 from wmtui.core.matching.words import words
 from wmtui.core.proposal import Transform
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 Make = tuple[tuple[int, ...], frozenset[str]]
 
 _ELSEWHERE, _ONE_ELSEWHERE, _ROLE_TAKEN = 0.55, 0.7, 0.75
@@ -41,9 +38,6 @@ _SPELLED_APART = 0.3
 _A_FEW = range(3, 5)
 """So many matrices of one make, as many on either side, keep their order though others have moved past them."""
 
-_SET_APART = 0.2
-"""Of the evidence of order where a word sets two apart, since modules move more often than they lose a telling word,
-and where most modules have moved."""
 
 _SEVERAL = 3
 """Pairs of modules to compare the order of, at least: those of three modules."""
@@ -90,8 +84,8 @@ def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], round
     turned = _turned_places(state, scope, rows)
     if on.order:
         _weigh_order(state, scope, support, groups, turned)
-        support.order[apart] *= _SET_APART
-        support.kin[apart] *= _SET_APART
+        support.order[apart] *= SET_APART
+        support.kin[apart] *= SET_APART
     exact = EXACT + 0.15 * support.exact.sum() / max(1, min(size))
     base = (
         BASE
@@ -105,7 +99,7 @@ def weigh(state: State, scope: Scope, rows: list[int], columns: list[int], round
     support.total[:] = scale * base
     apply_facts(state, support)
     if on.votes:
-        vote(state, scope, support, base, scale, rounds)
+        vote(state, scope, support, apart, base, scale, rounds)
     if on.roles:
         settle((state.source, a), (state.target, b), support, scale, turned, state.directions)
         apply_facts(state, support)
@@ -325,8 +319,8 @@ def _weigh_order(
         if len(group_a) == len(group_b) in _A_FEW and (matrices or state.order_trust < 1):
             support.order[cells] = np.minimum(support.order[cells], support.kin[cells])
     if _modules_moved(state, scope, backwards):
-        support.order[:] *= _SET_APART
-        support.kin[:] *= _SET_APART
+        support.order[:] *= SET_APART
+        support.kin[:] *= SET_APART
     trust = min(1.0, max(0.0, (rate - 0.5) * 2) / 0.7)
     support.trust = state.order_trust * trust
     support.kin_trust[:] = max(support.trust, _LEAST_KIN_TRUST if state.order_trust < 1 else 0.0)
