@@ -57,6 +57,8 @@ def stage(name: str) -> float:
         return _UNKNOWN
     if found[-1] == "norm" and len(found) == 1:
         return _BARE_NORM
+    if found[-1] == "post":
+        return STAGES["final"]
     if found[0] == "norm" and _STREAMS.issuperset(found[1:]):
         return _BARE_NORM + 0.1
     for word in found:
