@@ -53,7 +53,7 @@ def in_order(blocks: Sequence[Block], a: Node, b: Node, kept: tuple[bool, bool])
     for bag, places in groups.items():
         members = [(blocks[place].source, blocks[place].target) for place in places]
         back = [(target, source) for source, target in members]
-        others = [(block.source, block.target) for block in blocks if block.source.bag != bag]
+        others = ((block.source, block.target) for block in blocks if block.source.bag != bag)
         if _divided(members) and (kept[1] or in_one_count([node for node, _ in back])):
             ours = sorted((node for node, _ in members), key=lambda node: node.lo)
             theirs = _by_sections([node for node, _ in back], b, [(other, node.lo) for node, other in others])
@@ -100,12 +100,11 @@ def _divided(members: Sequence[tuple[Node, Node]]) -> bool:
     for one, other in members:
         families[other.template].append((one.lo, other.lo))
         examples[other.template] = other
-    single = len({one.template for one, _ in members}) == 1
-    stray = any(2 * len(families[name]) < _alike(example) for name, example in examples.items())
-    if single and (stray or _in_columns(members)):
+    if len({one.template for one, _ in members}) > 1 or len(families) < 2 or _in_columns(members):
         return False
-    rising = all(a[1] < b[1] for places in families.values() for a, b in pairwise(sorted(places)))
-    return single and len(families) > 1 and rising
+    if any(2 * len(families[name]) < _alike(example) for name, example in examples.items()):
+        return False  # one that went astray
+    return all(a[1] < b[1] for places in families.values() for a, b in pairwise(sorted(places)))
 
 
 def _alike(node: Node) -> int:
