@@ -1,4 +1,4 @@
-"""Fit the confidence model of :mod:`wmtui.core.matching.confidence` and check it by leaving families out.
+"""Fit the confidence model of :mod:`wmtui.core.matching.evidence.confidence` and check it by leaving families out.
 
 ``python -m benchmarks.fit_confidence``: matches every case of up to 1,500 keys as it is and in changed forms, takes the
 features and the truth of each decision (equal decisions count once), fits a logistic regression, prints the weights to
@@ -20,8 +20,8 @@ from benchmarks.ablation import opaque
 from benchmarks.cases import FOLDERS, Case, Judgement, judge, listings, load_all
 from benchmarks.lookalikes import planted
 from wmtui.core.matching import MatchOptions
-from wmtui.core.matching.confidence import FEATURES
 from wmtui.core.matching.engine import Engine
+from wmtui.core.matching.evidence.confidence import FEATURES
 from wmtui.core.proposal import Facts
 
 Floats = NDArray[np.float64]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tests.core.matching.helpers import blocks, listing, mapping
 from wmtui.core.matching import match
-from wmtui.core.matching.words import alike
+from wmtui.core.matching.reading.words import alike
 
 
 def matched(source, target):

@@ -1,10 +1,16 @@
 """The matching engine: two listings in, a :class:`~wmtui.core.proposal.Proposal` out.
 
-Stages: ``segments`` (naming style) -> ``tree`` -> ``shapes`` (transposes) -> ``families`` and ``alignment`` (which
-block is which) -> ``scopes`` (recursive solution by ``weighing``, ``votes``, ``bundles``, ``fusions`` and
-``confidence``, with ``roles`` settled between two passes) -> ``rescue`` (single leaves) -> ``rules`` (templates) and
-``explain`` (candidates, when asked for). Importing this package imports numpy, scipy and rapidfuzz; nothing else in the
-core does.
+Rooms, each above the one before:
+
+* ``reading``: a listing as a tree of modules, and the words of their names;
+* ``blocks``: which module is which, by families of numbered blocks and by what modules hold;
+* ``evidence``: which tensor is which in a pair of modules, and how sure that is;
+* ``fused``: several tensors on one side that are one on the other;
+* ``scopes``: the recursive solution of all of it, with roles settled between two passes;
+* ``engine``: from end to end, with ``given`` (the user's decisions), ``rescue`` (single leaves), ``rules`` (templates)
+  and ``explain`` (candidates, when asked for).
+
+Importing this package imports numpy, scipy and rapidfuzz; nothing else in the core does.
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ from collections.abc import Callable
 from wmtui.core.listing import Listing
 from wmtui.core.match_options import MatchOptions
 from wmtui.core.matching.engine import Engine
-from wmtui.core.matching.state import Switches
+from wmtui.core.matching.evidence.state import Switches
 from wmtui.core.proposal import Facts, Proposal
 
 __all__ = ["MatchOptions", "Switches", "match"]

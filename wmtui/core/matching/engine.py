@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 
 from wmtui.core.listing import Listing
 from wmtui.core.match_options import MatchOptions
-from wmtui.core.matching.confidence import of_stray
+from wmtui.core.matching.evidence.confidence import of_stray
+from wmtui.core.matching.evidence.state import State, Switches
 from wmtui.core.matching.explain import Explainer
 from wmtui.core.matching.given import NO_CONSTRAINTS, Constraints, Given, marks, sort_out, unit_pairs, violated
-from wmtui.core.matching.leaves import MAGNITUDE
+from wmtui.core.matching.reading.leaves import MAGNITUDE
+from wmtui.core.matching.reading.tree import Tree
 from wmtui.core.matching.rescue import rescue
 from wmtui.core.matching.rules import make_rules, split_key
 from wmtui.core.matching.scopes import LEAST_CONFIDENCE, Solver
 from wmtui.core.matching.solution import Solution
-from wmtui.core.matching.state import State, Switches
-from wmtui.core.matching.tree import Tree
 from wmtui.core.proposal import Facts, Fusion, Pair, Proposal, Transform
 
 _TIE = 1e-6

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from wmtui.core.listing import Listing, TensorSpec
 from wmtui.core.match_options import MatchOptions
+from wmtui.core.matching.evidence.support import BESIDE, EXACT, KIN, NAME, ORDER, ROLE, VOTES
 from wmtui.core.matching.rules import KeyPair, split_key
 from wmtui.core.matching.scopes import Solver
 from wmtui.core.matching.solution import PARTS, Choice, Solution, Verdict
-from wmtui.core.matching.support import BESIDE, EXACT, KIN, NAME, ORDER, ROLE, VOTES
 from wmtui.core.proposal import Candidate, Evidence, Pair, Score, Transform
 from wmtui.core.scores import composite
 

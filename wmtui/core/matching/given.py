@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from wmtui.core.listing import Listing, TensorSpec
-from wmtui.core.matching.tree import Tree
+from wmtui.core.matching.reading.tree import Tree
 from wmtui.core.proposal import Facts
 
 _DIGITS = re.compile(r"[0-9]+")

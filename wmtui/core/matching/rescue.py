@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from wmtui.core.matching.shapes import squeezed
-from wmtui.core.matching.state import State
-from wmtui.core.matching.tree import Node
+from wmtui.core.matching.evidence.shapes import squeezed
+from wmtui.core.matching.evidence.state import State
+from wmtui.core.matching.reading.tree import Node
 
 _LEAST = 0.5
 _HEIGHT = 4

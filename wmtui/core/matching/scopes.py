@@ -10,18 +10,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wmtui.core.matching.confidence import clip, confidence
-from wmtui.core.matching.crossings import Crossings
-from wmtui.core.matching.crowds import MOST_CELLS, divide, pair_crowd
-from wmtui.core.matching.families import Families
-from wmtui.core.matching.fusions import MOST_UNITS, find_fused
-from wmtui.core.matching.roles import Record, Roles, margins
+from wmtui.core.matching.blocks.assignment import assign, margins
+from wmtui.core.matching.blocks.families import Families
+from wmtui.core.matching.evidence.confidence import clip, confidence
+from wmtui.core.matching.evidence.crossings import Crossings
+from wmtui.core.matching.evidence.crowds import MOST_CELLS, divide, pair_crowd
+from wmtui.core.matching.evidence.roles import Record, Roles
+from wmtui.core.matching.evidence.state import State
+from wmtui.core.matching.evidence.support import Scope, Support, UnitFusion
+from wmtui.core.matching.evidence.weighing import weigh
+from wmtui.core.matching.fused.fusions import MOST_UNITS, find_fused
+from wmtui.core.matching.fused.stacks import find_stacked
+from wmtui.core.matching.reading.tree import Node
 from wmtui.core.matching.solution import Choice, Solution, UnitPair, Verdict, moved
-from wmtui.core.matching.stacks import find_stacked
-from wmtui.core.matching.state import State
-from wmtui.core.matching.support import Scope, Support, UnitFusion, assign
-from wmtui.core.matching.tree import Node
-from wmtui.core.matching.weighing import weigh
 from wmtui.core.proposal import Transform
 
 Floats = NDArray[np.float64]

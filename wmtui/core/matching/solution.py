@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from wmtui.core.matching.support import UnitFusion
+from wmtui.core.matching.evidence.support import UnitFusion
 from wmtui.core.proposal import Transform
 
 PARTS = ("shape", "place", "name", "contrast", "order", "kin", "votes", "beside", "role", "exact")
@@ -27,7 +27,7 @@ class Verdict:
 
     Attributes:
         margin: loss of the best alternative, all evidence counted.
-        features: as :data:`wmtui.core.matching.confidence.FEATURES`.
+        features: as :data:`wmtui.core.matching.evidence.confidence.FEATURES`.
         at_root: decided at the top of the listings.
         trust: of the listing's order in that scope.
         rivals: nearly as good target units, as offsets from the chosen one.

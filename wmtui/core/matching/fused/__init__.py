@@ -1,0 +1,1 @@
+"""Several tensors on one side that are one on the other."""
