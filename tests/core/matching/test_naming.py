@@ -276,3 +276,14 @@ def test_v_beside_l_is_vision_beside_language():
     expected = {key: f"layers.{key.split('.')[1]}.attn.{names[key.split('.')[3]]}.weight" for key in source}
     order = sorted(source, key=lambda key: (key.split(".")[1], list(names).index(key.split(".")[3])))
     assert mapping(match(listing(source), listing({expected[key]: (8, 8) for key in order}))) == expected
+
+
+def test_a_tensor_that_is_called_qkv_is_made_of_these_though_the_output_has_their_size():
+    """The output projection is declared first on one side and last on the other, with another width between layers."""
+    ours = {"linear_proj": (64, 64), "linear_qkv": (96, 64)}
+    theirs = {"q": (64, 64), "k": (16, 64), "v": (16, 64), "o": (64, 64)}
+    layers = (0, 3, 7)
+    source = {f"layers.{i}.attention.{name}.weight": shape for i in layers for name, shape in ours.items()}
+    target = {f"blocks.{i}.mixer.{name}_proj.weight": shape for i in layers for name, shape in theirs.items()}
+    expected = {f"layers.{i}.attention.linear_proj.weight": f"blocks.{i}.mixer.o_proj.weight" for i in layers}
+    assert matched(source, target) == expected

@@ -58,6 +58,9 @@ patch: patches
 expand: exp expansion
 row: rows
 col: column columns
+spk: speaker speakers
+backward: reverse reversed bwd
+forward: fwd
 cond: conditioning conditioner condition context ctx
 """
 
