@@ -87,14 +87,13 @@ def canonical_position(child: Node, parent: Node) -> tuple[float, float, int, st
     size = len(words(child.stem))
     base = stage(child.stem)
     if child.index is None:
-        lists = any(_is_list(sibling) for sibling in parent.children.values())
-        if base == _BARE_NORM and lists and not _is_list(child):
+        if base == _BARE_NORM and not _is_list(child) and any(map(_is_list, parent.children.values())):
             base = STAGES["final"]
         return (base, 0.0, size, child.token)
-    numbered = {sibling.stem for sibling in parent.children.values() if sibling.index is not None}
-    if len(numbered) > 1 and child.stem and len(parent.children) <= _MOST_INTERLEAVED:
+    if child.stem and len(parent.children) <= _MOST_INTERLEAVED:
+        numbered = {sibling.stem for sibling in parent.children.values() if sibling.index is not None}
         together = min(stage(stem) for stem in numbered if stem)
-        if base - together < 12:
+        if len(numbered) > 1 and base - together < 12:
             return (together, child.index + (base - together) / 100, size, child.token)
     return (base, float(child.index), size, child.token)
 
