@@ -2,6 +2,8 @@
 
 from itertools import chain
 
+import pytest
+
 from tests.core.matching.helpers import blocks, listing, mapping
 from wmtui.core.matching import match
 
@@ -287,3 +289,16 @@ def test_a_tensor_that_is_called_qkv_is_made_of_these_though_the_output_has_thei
     target = {f"blocks.{i}.mixer.{name}_proj.weight": shape for i in layers for name, shape in theirs.items()}
     expected = {f"layers.{i}.attention.linear_proj.weight": f"blocks.{i}.mixer.o_proj.weight" for i in layers}
     assert matched(source, target) == expected
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("x.modules_to_save.default.weight", "x.default.weight", "x.weight", "y.fc.weight"),
+        ("a/b/c.weight", "a.b/c.weight", "a/b.c.weight", "d/e.weight", "d/f.weight"),
+    ],
+)
+def test_keys_that_are_read_alike_stay_keys_of_their_own(keys):
+    """Three keys that differ in a wrapper or in their separators alone: none is lost."""
+    both = {key: (8, 8 + place) for place, key in enumerate(keys)}
+    assert matched(both, both) == {key: key for key in keys}

@@ -108,7 +108,7 @@ class Segments:
         """
         found = self._known.get((segment, strip))
         if found is None:
-            if self._saved and segment in _SAVED_TWICE:
+            if strip and self._saved and segment in _SAVED_TWICE:
                 found = () if segment != _UNSAVED else (segment,)
             elif strip and segment in WRAPPERS:
                 found = ()

@@ -146,6 +146,8 @@ class Tree:
                 if strip:
                     return False
                 kind = f"{kind}~{leaf}"
+            if kind in node.leaves:
+                kind = f"{kind}~{row}"
             node.leaves[kind] = row
         return True
 
