@@ -108,7 +108,7 @@ class Aligner:
         """Sizes that the innermost module around a family holds, but for the family's own."""
         own = sum(node.size for node in nodes)
         around = nodes[0]
-        while around.parent is not None and (around.size <= own or not _spans(around, nodes)):
+        while around.parent is not None and (around.size <= own or not all(map(around.holds, nodes))):
             around = around.parent
         beside = self._sizes(side, around).copy()
         for node in nodes:
@@ -218,10 +218,6 @@ class Aligner:
             places[node.bag].append(node)
         pairs = [Block(a, places[a.bag].pop(), 1.0) for a in ours if places.get(a.bag)]
         return pairs, float(sum(self.weight(0, a) for a, *_ in pairs))
-
-
-def _spans(module: Node, nodes: list[Node]) -> bool:
-    return all(module.lo <= node.lo and node.hi <= module.hi for node in nodes)
 
 
 def _fusable(ours: Counter[int], theirs: Counter[int]) -> bool:

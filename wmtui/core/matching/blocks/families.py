@@ -27,7 +27,7 @@ from wmtui.core.matching.blocks.lists import (
     twin_families,
 )
 from wmtui.core.matching.blocks.mending import in_order, narrowed
-from wmtui.core.matching.blocks.wholes import alone_in_content, by_bag, free, holds, untouched
+from wmtui.core.matching.blocks.wholes import alone_in_content, by_bag, free, untouched
 from wmtui.core.matching.reading.names import Names, contrast
 from wmtui.core.matching.reading.tally import Tally, chain
 from wmtui.core.matching.reading.tree import Node, Tree
@@ -79,7 +79,7 @@ class Families:
         self._directions = directions
         self._aligner = Aligner(source, target)
         self._kept = not source.sorted, not target.sorted
-        self._lost = source.sorted or target.sorted
+        self._lost = not all(self._kept)
         self._lists = Lists()
         self._facts = sorted(facts)
         self._here: list[tuple[int, int]] = []
@@ -148,7 +148,7 @@ class Families:
             others = theirs.get(bag, [])
             if not 2 <= len(members) == len(others) <= _MOST_TWINS:
                 continue
-            if any(holds(block.source, members[0]) for block in found):
+            if any(block.source.holds(members[0]) for block in found):
                 continue
             phrases = [[self._names.of(node, root) for node in some] for some, root in ((members, a), (others, b))]
             among = contrast(*([self._names.phrases[p] for p in some] for some in phrases))
@@ -173,7 +173,7 @@ class Families:
             if len(members) != 1 or len(others) != 1:
                 continue
             node, other = members[0], others[0]
-            inside = any(holds(block.source, node) or holds(block.target, other) for block in found)
+            inside = any(block.source.holds(node) or block.target.holds(other) for block in found)
             if not inside and (likeness := self._aligner.likeness(node, other)[0]) >= FUSED_LIKENESS:
                 found.append(Block(node, other, likeness))
         return found
@@ -231,8 +231,8 @@ class Families:
         others, other_gain = self._aligner.align(first, second, self._here, self._wholes)
         if other_gain < gain - _TIE:
             return pairs, gain
-        counted = {(id(block.source), id(block.target)) for block in pairs}
-        steady = [block.steady and (id(block.source), id(block.target)) in counted for block in others]
+        by_number = {(id(block.source), id(block.target)) for block in pairs}
+        steady = [block.steady and (id(block.source), id(block.target)) in by_number for block in others]
         return [block._replace(steady=known) for block, known in zip(others, steady, strict=True)], other_gain
 
     def _around(self, ours: list[Node], theirs: list[Node], twins: tuple[set[int], set[int]]) -> float:

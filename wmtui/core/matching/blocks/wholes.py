@@ -63,10 +63,6 @@ def by_bag(scope: Node) -> dict[int, list[Node]]:
     return dict(found)
 
 
-def holds(outer: Node, inner: Node) -> bool:
-    return outer.lo <= inner.lo and inner.hi <= outer.hi
-
-
 def untouched(scope: Node, used: set[int], above: set[int]) -> list[Node]:
     """Modules of some units in a scope that hold no block and lie in none; of modules in modules the innermost."""
     found: list[Node] = []

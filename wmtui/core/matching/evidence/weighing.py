@@ -36,7 +36,8 @@ _USUAL = 0.8
 _OTHER_LIST = 0.2
 _SPELLED_APART = 0.3
 _A_FEW = range(3, 5)
-"""So many matrices of one make, as many on either side, keep their order though others have moved past them."""
+"""So many matrices of one make, as many on either side, keep their order though others have moved past them; in a
+listing by name, where neighbours say little, vectors do so, too."""
 
 
 _SEVERAL = 3

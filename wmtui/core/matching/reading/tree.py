@@ -79,6 +79,10 @@ class Node:
         """Number of units below."""
         return self.hi - self.lo
 
+    def holds(self, other: Node) -> bool:
+        """Whether all units of another node lie below this one."""
+        return self.lo <= other.lo and other.hi <= self.hi
+
 
 class Tree:
     """The tree of one listing.
